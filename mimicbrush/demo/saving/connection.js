@@ -1,6 +1,7 @@
-// Says when the device is offline, when the server does not answer, and when both are back.
+// Says when the device is offline, the server does not answer, was restarted, or wants a login, and when all is well again.
 
 const SECONDS = { usual: 15, lost: 3, patience: 20 };
+const LOGGED_OUT = "";  // no server has this name
 
 function watchConnection(say) {
   let server = null, isLost = false, timer = null;
@@ -13,13 +14,15 @@ function watchConnection(say) {
       say(navigator.onLine
         ? "The server of this page does not answer. What you made stays here; this message goes when it is back."
         : "This device is offline. What you made stays here; go on when the connection is back.");
+    } else if (name === LOGGED_OUT) {
+      say("Your login has ended. Reload the page and log in again: picture, mask and settings come back.", "Reload");
     } else if (server !== null && name !== server) {
       say("The server of this page was restarted. Reload the page to go on: picture, mask and settings come back.", "Reload");
     } else if (isLost) {
       isLost = false;
       say("The connection is back.", null, 6);
     }
-    server ??= name;
+    if (name !== LOGGED_OUT) server ??= name;
     timer = setTimeout(check, 1000 * (isLost ? SECONDS.lost : SECONDS.usual));
   }
 
@@ -27,7 +30,7 @@ function watchConnection(say) {
     if (!navigator.onLine) return null;
     try {
       const answer = await fetch("startup/alive", { cache: "no-store", signal: AbortSignal.timeout(1000 * SECONDS.patience) });
-      return answer.ok ? await answer.text() : null;
+      return answer.status === 401 ? LOGGED_OUT : answer.ok ? await answer.text() : null;
     } catch {
       return null;
     }
