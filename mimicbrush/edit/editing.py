@@ -147,6 +147,8 @@ def edit(
     editor = loaded
     if isinstance(loaded, MimicBrushPipeline):
         loaded.set_quick(config.quick)
+        if config.scheduler is not None:  # a given sampler replaces that of a LoRA file
+            loaded.scheduler = like_scheduler(loaded.scheduler, config.scheduler)
         # The PNG records these numbers, so that a replay uses them even if the weights recommend others by then.
         config = config.resolved(loaded.network.options.recommended)
         editor = PipelineEditor(loaded, config.settings)

@@ -116,6 +116,14 @@ def test_wrong_ones_are_named_with_their_file(make, tmp_path):
         assert printed.startswith(str(weights)) and printed.count(str(weights)) == 1
 
 
+@pytest.mark.parametrize("wrong", ["null", "[4]", "4"])
+def test_what_is_no_settings_is_named_with_its_file(tmp_path, wrong):
+    index = exported(tmp_path) / "model_index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"recommended": json.loads(wrong)}))
+    with pytest.raises(UserError, match=r"model_index\.json: recommended is .*, expected settings by name"):
+        read_recommended(str(index.parent))
+
+
 def test_training_from_weights_that_recommend_other_ones_warns_of_nothing(tmp_path, recwarn):
     network = initialise(one_block_config(weights=str(exported(tmp_path))))
     assert network.options.recommended == DEFAULT and not recwarn

@@ -71,6 +71,23 @@ def test_a_batch_in_quick_mode_recognises_its_finished_results(folder):
     assert (folder / "a.png").stat().st_mtime_ns == before
 
 
+def test_a_given_sampler_replaces_that_of_the_file(folder):
+    options = {"output": folder / "a.png", "quick": "true", "num_inference_steps": 4}
+    run(*arguments_for(folder, **options))
+    run(*arguments_for(folder, **options | {"output": folder / "b.png"}, scheduler="DDIMScheduler"))
+    assert not np.array_equal(pixels(folder / "a.png"), pixels(folder / "b.png"))
+    by_hand = {"lora": folder / "weights" / "few_steps.safetensors", "scheduler": "DDIMScheduler", "guidance_scale": 1}
+    run(*arguments_for(folder, output=folder / "c.png", num_inference_steps=4, **by_hand))
+    assert np.array_equal(pixels(folder / "c.png"), pixels(folder / "b.png"))
+
+
+def test_a_batch_with_the_file_at_scale_zero_recognises_its_finished_results(folder):
+    off = {"lora": folder / "weights" / "few_steps.safetensors", "lora_scale": 0}
+    options = arguments_for(folder, **OPEN | BATCH | off, batch=write_batch(folder, {"output": "a.png"}))
+    run(*options)
+    run(*options)
+
+
 def test_weights_without_the_file_say_so_before_anything_is_loaded(folder):
     (folder / "weights" / "few_steps.safetensors").unlink()
     config = ReferenceEditConfig(
@@ -125,7 +142,7 @@ def test_saved_quick_weights_are_quick_without_the_file(folder):
 
 
 def test_a_quick_edit_of_the_page_leaves_steps_and_guidance_to_the_file(folder):
-    config = DemoConfig(weights=str(folder / "weights"), num_inference_steps=30)
+    config = DemoConfig(weights=str(folder / "weights"), num_inference_steps=30, scheduler="DDIMScheduler")
     source = PaintedPicture(picture=folder / "s.png", mask=folder / "m.png")
     reference = PaintedPicture(picture=folder / "r.png")
     given = {"num_inference_steps": 20, "guidance_scale": 2.0, "num_images": 1, "seed": 0}
@@ -133,3 +150,4 @@ def test_a_quick_edit_of_the_page_leaves_steps_and_guidance_to_the_file(folder):
     for quick, expected in ((True, (None, None)), (False, (20, 2.0))):
         made = reference_edit_config(config, folder / "made", source, [reference], quick=quick, **given)
         assert (made.quick, (made.num_inference_steps, made.guidance_scale)) == (quick, expected)
+        assert made.scheduler == (None if quick else "DDIMScheduler")

@@ -74,7 +74,7 @@ def reference_edit_config(
     """
     faults = Faults()
     faults.check(bool(references), "no reference yet; choose a picture that shows what should be there instead")
-    of_file = ("num_inference_steps", "guidance_scale") if settings.get("quick") else ()
+    of_file = ("num_inference_steps", "guidance_scale", "scheduler") if settings.get("quick") else ()
     settings = {name: value for name, value in settings.items() if name not in of_file}
     settings = checked_settings(config, folder, source, settings, faults) | dict.fromkeys(of_file)
     page = chosen_editor(config, "reference")

@@ -73,7 +73,9 @@ class LoadConfig:
         """The LoRA file that the edit uses, given or, with quick, that of the weights; imports nothing heavy."""
         from mimicbrush.model.weights.find import few_steps_of
 
-        return few_steps_of(self.weights) if self.quick else self.lora
+        if self.quick:
+            return few_steps_of(self.weights)
+        return self.lora if self.lora_scale else None
 
     def check_local_weights(self) -> None:
         """Raise UserError if weights on this machine are missing, or lack what quick needs; imports nothing heavy."""

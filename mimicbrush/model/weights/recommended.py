@@ -47,7 +47,8 @@ def read_lora_recommendation(path: Path) -> RecommendedSettings | None:
             described = json.loads((file.metadata() or {})[LORA_KEY])
     except (SafetensorError, OSError, KeyError, ValueError):
         return None
-    return recommendation_in(described, path) if RECOMMENDED in described else None
+    is_described = isinstance(described, dict) and RECOMMENDED in described
+    return recommendation_in(described, path) if is_described else None
 
 
 def recommendation_in(options: Mapping, origin: Path | str) -> RecommendedSettings:
@@ -55,8 +56,11 @@ def recommendation_in(options: Mapping, origin: Path | str) -> RecommendedSettin
 
     origin: source of the options, for the UserError that wrong ones raise.
     """
+    found = options.get(RECOMMENDED, {})
+    if not isinstance(found, dict):
+        raise UserError(f"{origin}: {RECOMMENDED} is {found}, expected settings by name; correct or remove it")
     try:
-        return config_from_dict(RecommendedSettings, options.get(RECOMMENDED, {}))
+        return config_from_dict(RecommendedSettings, found)
     except UserError as error:
         raise UserError(f"{origin}: {RECOMMENDED}: {error}; correct or remove it") from None
 
