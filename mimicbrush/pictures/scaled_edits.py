@@ -10,14 +10,19 @@ from torch import Tensor
 
 from mimicbrush.pictures.mask_geometry import mask_box
 
+MIN_SIDE = 2
+"""Smallest side in pixels of a picture that is edited."""
 VISIBLE = 0.5 / 255
 """Smallest change of a pixel that is seen in 8 bits."""
 
 
 def fitting_size(height: int, width: int, max_pixels: float) -> tuple[int, int]:
-    """The largest height and width of this shape with at most `max_pixels` pixels, and not larger than given."""
+    """The largest height and width of this shape with at most `max_pixels` pixels, and not larger than given.
+
+    No side gets shorter than `MIN_SIDE`, so that a very narrow picture may keep more pixels.
+    """
     scale = min(1.0, math.sqrt(max_pixels / (height * width)))
-    return max(1, int(height * scale)), max(1, int(width * scale))
+    return tuple(min(side, max(MIN_SIDE, int(side * scale))) for side in (height, width))
 
 
 def put_back(edited: Tensor, small: Tensor, source: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from mimicbrush.pictures.scaled_edits import fitting_size, put_back
 def test_a_size_keeps_the_shape_and_is_never_larger():
     assert fitting_size(6000, 8000, 12e6) == (3000, 4000)
     assert fitting_size(30, 40, 12e6) == (30, 40)
+    assert fitting_size(2, 30000, 1e4) == (2, 12247)
+    assert fitting_size(30, 40, 1) == (2, 2)
 
 
 def test_what_changed_is_scaled_up_and_all_other_pixels_keep_their_bits():
