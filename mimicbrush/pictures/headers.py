@@ -13,7 +13,7 @@ from warnings import catch_warnings
 
 from PIL import Image, UnidentifiedImageError
 
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UserError, first_line
 
 try:  # an optional package
     from pillow_heif import register_heif_opener
@@ -153,4 +153,4 @@ def translating_errors() -> Iterator[None]:
     except UnidentifiedImageError:
         raise UnreadablePictureError("not a readable picture (of no known format)") from None
     except BROKEN as error:
-        raise UnreadablePictureError(f"not a readable picture ({error})") from None
+        raise UnreadablePictureError(f"not a readable picture ({first_line(error)})") from None

@@ -63,3 +63,7 @@ def test_heic_is_read_or_named_in_a_sentence(tmp_path, monkeypatch):
         assert read_header(tmp_path / name)[:4] == (64, 32, form, 1)
         levels = decode_file(tmp_path / name).levels.astype(int)
         assert np.abs(levels[16, 16] - (20, 60, 200)).max() < 12 and np.abs(levels[16, 48] - (200, 40, 30)).max() < 12
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(UserError, match="not a readable picture") as raised:
+        decode_file(path)
+    assert "\n" not in str(raised.value)
