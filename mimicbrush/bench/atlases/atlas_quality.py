@@ -70,12 +70,14 @@ def bench_atlas(config: AtlasBenchConfig) -> None:
     """Print the PSNR of both as it rises with CPU time, and the coordinate errors of the trained atlases."""
     for position, number in enumerate(config.clips):
         own = replace(config, clips=[number], published_seconds=0 if position else config.published_seconds)
-        _bench_clip(number, own, RunState(config.output / f"clip_{number}", own, free=("output",)))
+        _bench_clip(number, own)
 
 
-def _bench_clip(number: int, config: AtlasBenchConfig, state: RunState) -> None:
+def _bench_clip(number: int, config: AtlasBenchConfig) -> None:
     """Train the atlas of a clip, and beside it the published networks if they are given any time."""
     clip = world_clip(number, num_frames=config.num_frames, width=config.width, flow=config.flow, seed=config.seed)
+    # Only now, so that a mistaken option can be corrected and the command repeated.
+    state = RunState(config.output / f"clip_{number}", config, free=("output",))
     print(f"clip {number} of the small world, {clip.training.shape}", flush=True)
     before = state.read()
     trained = _trained(clip, config)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from mimicbrush.diffusion.config import TimestepSpacing
+from mimicbrush.diffusion.config import MAX_GUIDANCE, MAX_STEPS, TimestepSpacing
 from mimicbrush.editors.text2live.settings import PRESETS
 from mimicbrush.errors import Faults
 from mimicbrush.training.config import ClockKind
@@ -48,7 +48,14 @@ class SamplerBenchConfig:
         faults.check(self.num_sources >= 1, f"num_sources is {self.num_sources}, expected at least 1")
         for name in ("samplers", "spacings", "steps"):
             faults.check(bool(getattr(self, name)), f"{name} is empty, expected at least one")
-        faults.check(all(number >= 1 for number in self.steps), f"steps are {self.steps}, expected numbers from 1 on")
+        faults.check(
+            all(1 <= number < MAX_STEPS for number in self.steps),
+            f"steps are {self.steps}, expected numbers from 1 to {MAX_STEPS - 1}",
+        )
+        faults.check(
+            self.guidance_scale is None or 0 <= self.guidance_scale <= MAX_GUIDANCE,
+            f"guidance_scale is {self.guidance_scale}, expected 0 to {MAX_GUIDANCE}",
+        )
         faults.refuse()
 
 

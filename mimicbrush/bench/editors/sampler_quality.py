@@ -174,7 +174,12 @@ def _distance(edited: NDArray[np.uint8], other: NDArray[np.uint8], mask: NDArray
 
 
 def _read_rows(path: Path) -> list[SamplerRow]:
-    return [SamplerRow(**row) for row in read_object(path, "rows")["rows"]] if path.is_file() else []
+    if not path.is_file():
+        return []
+    try:
+        return [SamplerRow(**row) for row in read_object(path, "rows")["rows"]]
+    except TypeError:
+        raise UserError(f"{path}: rows of another version of this command; delete it and run the command again") from None
 
 
 def _write_sheet(edits: Sequence[HeldoutEdit], shown: dict[str, list[NDArray[np.uint8]]], path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from mimicbrush.atlas.layered_atlas import published_atlas
 from mimicbrush.bench.atlases import atlas_quality
 from mimicbrush.bench.atlases.config import AtlasBenchConfig
 from mimicbrush.bench.atlases.world_clip import coordinate_error, world_clip
+from mimicbrush.errors import UserError
 from mimicbrush.world.renderer.exact_flow import BACKGROUND, exact_flow
 
 PIXELS_APART = re.compile(r"coordinate error: object \d+\.\d\d pixels, background \d+\.\d\d")
@@ -38,6 +40,12 @@ def test_both_are_trained_and_reported(config, capsys):
     ]
     assert re.match(r"published networks: \d+\.\d\d dB after 0 CPU seconds; the trained atlas ", lines[4])
     assert PIXELS_APART.fullmatch(lines[5])
+
+
+def test_a_mistaken_option_leaves_the_folder_free(config, tmp_path):
+    with pytest.raises(UserError, match="nowhere"):
+        atlas_quality.bench_atlas(replace(config, flow="nowhere"))
+    assert not any(tmp_path.iterdir())
 
 
 def test_stopped_run_resumes_at_its_step_with_its_reports(config, capsys, monkeypatch):

@@ -48,7 +48,12 @@ def test_a_sampler_that_takes_as_many_steps_differs_in_nothing_and_finished_rows
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"), [({"steps": (0,)}, r"steps are \(0,\)"), ({"samplers": ()}, "samplers is empty")]
+    ("wrong", "message"),
+    [
+        ({"steps": (0,)}, r"steps are \(0,\)"),
+        ({"samplers": ()}, "samplers is empty"),
+        ({"guidance_scale": -1.0}, "guidance_scale is -1.0, expected 0 to 100"),
+    ],
 )
 def test_wrong_options_are_named(wrong, message):
     with pytest.raises(Exception, match=message):
