@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from torch import Tensor
@@ -20,22 +21,32 @@ from mimicbrush.tensor_files import tensor_digest
 FREE = ("save_every",)
 """Options that may change when a training resumes."""
 
+log = logging.getLogger(__name__)
+
+
+class MissingAtlasError(UserError):
+    """A folder of atlases lacks that of a clip."""
+
 
 def find_atlas(folder: Path, frames: Tensor) -> AtlasFile:
-    """Read the finished atlas of a clip (T, 3, H, W) from a folder of atlases; raises UserError if it is not there.
+    """Read the finished atlas of a clip (T, 3, H, W) from a folder of atlases.
 
-    It is recognised by the clip's pixels, in a folder that `find_or_make_atlas` or `python -m mimicbrush.atlas` made.
+    Raises MissingAtlasError if it is not there, and another UserError if it is damaged. It is recognised by the clip's pixels, in a folder that `find_or_make_atlas` or `python -m mimicbrush.atlas` made.
     """
     digest = tensor_digest(frames)
     for own in [folder / digest, *(sorted(folder.iterdir()) if folder.is_dir() else ())]:
         if (own / ATLAS_FILE).is_file() and (own.name == digest or _made_from(own) == digest):
             return open_atlas(own)
-    raise UserError(f"{folder} holds no atlas of this clip; make it by an edit with masks, or give another folder")
+    raise MissingAtlasError(f"{folder} holds no atlas of this clip; make it by an edit with masks, or give another folder")
 
 
 def _made_from(folder: Path) -> str | None:
-    """Digest of the clip from which a folder's atlas was made; None if the folder does not say it."""
-    content = stored_content(folder)
+    """Digest of the clip from which a folder's atlas was made; None if the folder does not say it, or is damaged."""
+    try:
+        content = stored_content(folder)
+    except UserError as error:  # it must not hide the atlases of other clips
+        log.warning("%s", error)
+        return None
     return content and content.clip
 
 

@@ -154,6 +154,16 @@ def test_a_clip_without_an_atlas_gets_the_command_that_makes_one(handlers, tmp_p
     assert "no atlas of this clip" in view.status
 
 
+def test_a_damaged_atlas_is_named_and_does_not_hide_another(handlers, clip, tmp_path):
+    (other := tmp_path / "atlases" / "a damaged one").mkdir()
+    for name in (CONTENT, "atlas.pt"):
+        (other / name).write_text("{")
+    assert "Its atlas was found: square" in choose(handlers, clip)[0].note
+    (tmp_path / "atlases" / "square" / "atlas.pt").write_bytes(b"PK")
+    chosen, panel = choose(handlers, clip)
+    assert chosen.note == "" and "Square/atlas.pt: not a readable checkpoint" in panel.status
+
+
 def test_what_is_missing_or_unfit_is_said_in_a_sentence(handlers, clip, tmp_path):
     *_, view = start(handlers, None, tmp_path, reference=None, seed=None)
     for sentence in ("No clip yet", "No reference yet", "Nothing is painted yet", "Seed is empty"):

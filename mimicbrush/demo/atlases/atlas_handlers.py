@@ -12,7 +12,7 @@ from typing import NamedTuple
 import gradio as gr
 
 from mimicbrush.atlas.config import AtlasConfig
-from mimicbrush.atlas.made_atlases import find_atlas
+from mimicbrush.atlas.made_atlases import MissingAtlasError, find_atlas
 from mimicbrush.demo.clips.clip_handlers import ClipHandlers, ClipPanel
 from mimicbrush.demo.clips.clip_uploads import check_clip
 from mimicbrush.demo.edit_configs import chosen_editor, copy_picture, painted_mask, prompt_lines
@@ -72,14 +72,14 @@ class AtlasHandlers(ClipHandlers):
             return *NO_CLIP, *self.without_results(request)
         try:
             found = self._read(clip)
-        except UserError as error:
-            return *NO_CLIP, *ResultPanel(status_text(as_sentence(str(error)), problem=True))
-        panel = self.without_results(request)
-        try:
             atlas = find_atlas(self.config.atlases, as_tensor(found))
-        except UserError:
+        except MissingAtlasError:
             note = HOW_TO_MAKE.format(escape(command_for(found, Path(clip).name)))
-            return *NO_CLIP._replace(clip=clip, note=note), *panel
+            return *NO_CLIP._replace(clip=clip, note=note), *self.without_results(request)
+        except UserError as error:
+            sentence = as_sentence(str(error).replace(f"{self.config.atlases}/", ""))
+            return *NO_CLIP, *ResultPanel(status_text(sentence, problem=True))
+        panel = self.without_results(request)
         num_frames = len(found.frames)
         note = f'<p class="hint">Its atlas was found: {escape(atlas.path.parent.name)}, {atlas.psnr:.1f} dB.</p>'
         frame = gr.update(value=1, maximum=num_frames)
