@@ -31,13 +31,14 @@ class MissingAtlasError(UserError):
 def find_atlas(folder: Path, frames: Tensor) -> AtlasFile:
     """Read the finished atlas of a clip (T, 3, H, W) from a folder of atlases.
 
-    Raises MissingAtlasError if it is not there, and another UserError if it is damaged. It is recognised by the clip's pixels, in a folder that `find_or_make_atlas` or `python -m mimicbrush.atlas` made.
+    It is recognised by the clip's pixels, in a folder that `find_or_make_atlas` or `python -m mimicbrush.atlas` made.
+    Raises MissingAtlasError if it is not there, and another UserError if it is damaged.
     """
     digest = tensor_digest(frames)
     for own in [folder / digest, *(sorted(folder.iterdir()) if folder.is_dir() else ())]:
         if (own / ATLAS_FILE).is_file() and (own.name == digest or _made_from(own) == digest):
             return open_atlas(own)
-    raise MissingAtlasError(f"{folder} holds no atlas of this clip; make it by an edit with masks, or give another folder")
+    raise MissingAtlasError(f"{folder} holds no atlas of this clip; make it by an edit with masks, or give another one")
 
 
 def _made_from(folder: Path) -> str | None:

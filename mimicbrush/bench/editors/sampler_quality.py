@@ -179,7 +179,7 @@ def _read_rows(path: Path) -> list[SamplerRow]:
     try:
         return [SamplerRow(**row) for row in read_object(path, "rows")["rows"]]
     except TypeError:
-        raise UserError(f"{path}: rows of another version of this command; delete it and run the command again") from None
+        raise UserError(f"{path}: rows of another version; delete it and run the command again") from None
 
 
 def _write_sheet(edits: Sequence[HeldoutEdit], shown: dict[str, list[NDArray[np.uint8]]], path: Path) -> None:
