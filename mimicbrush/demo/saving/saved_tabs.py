@@ -11,10 +11,11 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 from gradio.data_classes import FileData, GradioModel
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from mimicbrush.demo.config import Limits
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
+from mimicbrush.demo.protection.error_log import one_line
 from mimicbrush.demo.result_panel import SAME, FinishedEdit, Result
 from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.demo.uploads import accept
@@ -26,6 +27,8 @@ SCRIPTS = ("browser_store", "saved_values", "connection", "saving")
 MAX_TEXT = 10_000
 """Largest number of characters of a text that is restored."""
 
+UNUSABLE = (UserError, ValueError, TypeError, LookupError, AttributeError, OverflowError)
+"""Errors of values that an older page, or no page, made; ValidationError is a ValueError."""
 MARKED = {"validate_meta": True}
 """Lets Gradio's models refuse files without the mark by which Gradio finds, and checks, the files in a value."""
 
@@ -120,8 +123,8 @@ def restored(
     for name, control in controls.items():
         try:
             found.append(_restored(control, values[name], limits, folders) if name in values else _empty(control))
-        except (UserError, ValidationError, ValueError, TypeError, KeyError) as error:
-            log.warning("%s could not be restored: %r", name, error)
+        except UNUSABLE as error:
+            log.warning("%s could not be restored: %s", name, one_line(error))
             found.append(_empty(control))
     return found
 
