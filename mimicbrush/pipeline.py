@@ -121,10 +121,7 @@ class MimicBrushPipeline(LoraLoader, HubUpload, DiffusionPipeline):
         return pipe
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the components to a folder in diffusers' layout, with loaded LoRA files merged into them.
-
-        Raises UserError if the folder exists.
-        """
+        """Write the components in diffusers' layout, LoRA files merged in; raises UserError if the folder exists."""
         save_pretrained(self.network, Path(folder), scheduler=self.scheduler)
 
     @cached_property

@@ -162,19 +162,7 @@ class DemoConfig(LoadConfig, EditSettings):
             not (self.open and self.password_file is not None),
             f"open and password_file ({self.password_file}) exclude each other; give one of them",
         )
-        faults.check(
-            self.atlases is None or self.atlases.is_dir(),
-            f"atlases is {self.atlases}, where no folder is; make an atlas with python -m mimicbrush.atlas --clip CLIP"
-            f" --output {self.atlases}/NAME",
-        )
-        faults.check(
-            self.layer_clip is None or self.atlases is not None,
-            "layer_clip draws layers over clips that have an atlas; give the folder of atlases, too",
-        )
-        faults.check(
-            self.layer_preset in CLIP_PRESETS,
-            f"layer_preset is {self.layer_preset}, expected one of {', '.join(CLIP_PRESETS)}",
-        )
+        self._check_atlases(faults)
         faults.check(self.flow_side >= 16, f"flow_side is {self.flow_side}, expected at least 16 pixels")
         faults.check(1 <= self.port <= 65535, f"port is {self.port}, expected 1 to 65535")
         for name in self.allowed_hosts:
@@ -191,3 +179,18 @@ class DemoConfig(LoadConfig, EditSettings):
             f"guidance_scale is {self.guidance_scale}, expected at most {GUIDANCE_ON_PAGE[1]}, the page's largest",
         )
         faults.refuse()
+
+    def _check_atlases(self, faults: Faults) -> None:
+        faults.check(
+            self.atlases is None or self.atlases.is_dir(),
+            f"atlases is {self.atlases}, where no folder is; make an atlas with python -m mimicbrush.atlas --clip CLIP"
+            f" --output {self.atlases}/NAME",
+        )
+        faults.check(
+            self.layer_clip is None or self.atlases is not None,
+            "layer_clip draws layers over clips that have an atlas; give the folder of atlases, too",
+        )
+        faults.check(
+            self.layer_preset in CLIP_PRESETS,
+            f"layer_preset is {self.layer_preset}, expected one of {', '.join(CLIP_PRESETS)}",
+        )

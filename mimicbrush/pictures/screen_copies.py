@@ -19,7 +19,6 @@ from mimicbrush.pictures.headers import naming_file
 QUALITY = 88
 """Quality of WebP, 1 to 100, at which no difference is seen on a screen."""
 
-
 LOSSLESS_PIXELS = 2**17
 """Largest number of pixels of a picture that is encoded without loss, because its pixels are seen one by one."""
 
@@ -34,7 +33,7 @@ class ScreenCopy(NamedTuple):
     def encode(self, quality: int | None = None) -> bytes:
         """Encode as WebP, which takes a tenth of the time and of the bytes of PNG.
 
-        quality: 1 to 100; None: QUALITY, or no loss if the picture is small.
+        quality: 1 to 100; None: QUALITY, or lossless if the picture has at most LOSSLESS_PIXELS.
         """
         image, encoded = to_pil(self.levels), io.BytesIO()
         is_lossless = quality is None and image.width * image.height <= LOSSLESS_PIXELS
@@ -52,7 +51,7 @@ class ScreenCopy(NamedTuple):
 def read_screen_copy(path: Path, side: int, *, on_white: bool = False) -> ScreenCopy:
     """Read a picture, upright, with a longer side of at most `side` pixels; raises UserError if it is not a picture.
 
-    on_white: without transparency.
+    on_white: composite it on white, so that the copy has no transparency.
     """
     with naming_file(path):
         picture = EncodedPicture(path.read_bytes())

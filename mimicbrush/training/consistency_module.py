@@ -1,4 +1,4 @@
-"""One step of consistency distillation: the student jumps to the end of the path that the guided teacher takes.
+"""One step of consistency distillation: the student learns to jump to the end of the guided teacher's path.
 
 Latent consistency models (arXiv 2310.04378, section 4; as adapters: 2311.05556). The teacher is the network without
 its adapters, guided by the reference as in an edit; the student is the network with them, without guidance. The student
@@ -26,7 +26,8 @@ from mimicbrush.training.loss import LossParts, pseudo_huber_loss
 from mimicbrush.training.module import MimicBrushModule
 
 HELDOUT_STEP = 5
-"""Noise levels by which the teacher steps in the held-out loss: 10 steps from noise to a picture."""
+"""Noise levels that each step of the teacher covers in the held-out loss: 10 steps from noise to a picture."""
+
 FeaturesAt = Callable[[Tensor], ReferenceFeatures]
 """Computes the references' features at timesteps (B,)."""
 
@@ -79,7 +80,7 @@ class ConsistencyModule(MimicBrushModule):
         return ConsistencyDraw(*(send(each, latent.device) for each in (noise, level, scale)))
 
     def losses(self, latent: Tensor, conditions: Conditions, draw: ConsistencyDraw) -> LossParts:
-        """Losses of the student at these levels against itself one step of the teacher later; gradients stop there."""
+        """Compare the student at these levels with itself one step of the teacher later, which gets no gradients."""
         step = self.levels.step_from(draw.level)
         previous = self.levels.previous_timesteps.to(draw.level.device)[draw.level]
         noisy, features_at = step.add_noise(latent, draw.noise), self._features_at(conditions)
@@ -101,10 +102,10 @@ class ConsistencyModule(MimicBrushModule):
     def heldout_loss(
         self, latent: Tensor, conditions: Conditions, timestep: Tensor, generator: torch.Generator
     ) -> LossParts:
-        """Loss of the student against the end of the guided teacher's path, from the levels nearest to these timesteps.
+        """Compare the student with the end of the guided teacher's path, from the levels nearest to timesteps (B,).
 
-        Unlike the target of training this end does not move, so that checkpoints compare. The teacher walks by steps of
-        HELDOUT_STEP levels, with the mean guidance scale.
+        Unlike the target of training, this end does not change as the student learns, so checkpoints can be compared.
+        The teacher takes steps of HELDOUT_STEP levels, with the mean of the guidance scales.
         """
         draw, features_at = self.draw_noise(latent, generator), self._features_at(conditions)
         level = (timestep[:, None] - self.levels.timesteps.to(timestep.device)).abs().argmin(dim=1)

@@ -31,8 +31,7 @@ class LoadConfig:
     lora_scale: float = 1.0
     """Strength of the LoRA file; 0: no effect, 1: as trained."""
     quick: bool = False
-    """Edit in few steps without guidance, with the LoRA file for few steps that comes with the weights; its sampler
-    replaces `scheduler`."""
+    """Edit in few steps without guidance, with the LoRA file for few steps that comes with the weights."""
     scheduler: str | None = None
     """Sampler, a scheduler class of diffusers, for instance UniPCMultistepScheduler for fewer steps; null: the sampler
     stored with the weights or the LoRA file, or DDIMScheduler."""
