@@ -119,7 +119,8 @@ class EditHandlers(ABC):
                 for update in self.editor.edit(config, visitor=visitor):
                     if isinstance(update, Written):
                         seconds, earlier = monotonic() - start, results.strip if results else []
-                        yield self.show_finished(update.config, seconds, self.name_picture(**given), earlier)
+                        panel = self.show_finished(update.config, seconds, self.name_picture(**given), earlier)
+                        yield panel._replace(status=status_text(as_sentence(update.note))) if update.note else panel
                     else:
                         yield progress(update)
         except SupersededError:

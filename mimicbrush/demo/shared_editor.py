@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from queue import SimpleQueue
 from time import monotonic
@@ -77,6 +78,8 @@ class Written(NamedTuple):
 
     config: EditConfig
     """Describes the results; of an edit that was stopped and kept, as it was by then."""
+    note: str = ""
+    """Why there are fewer results than were asked for; empty if there are all."""
 
 
 Update = Waiting | Step | Saving | Written
@@ -128,13 +131,10 @@ class SharedEditor:
         with self._device:
             inputs, editor = read_inputs(config, portable=True), self.editor_of(config)
             watch = _ProgressReporter(ticket, report, self.limits.seconds, inputs, keeps_stopped=config.keeps_stopped)
-            if config.keeps_stopped:
-                made = edit(editor, config, inputs, portable=True, on_progress=watch)
-            else:
-                # One result after the other, so that each is seen while it is computed.
-                for number, single in enumerate(config.singles, 1):
-                    watch.begin(number, config.num_images)
-                    edit(editor, single, inputs, portable=True, on_progress=watch)
+            if not config.keeps_stopped:
+                report(_edit_in_turn(editor, config, inputs, watch))
+                return
+            made = edit(editor, config, inputs, portable=True, on_progress=watch)
             try:
                 ticket.check()
             except SupersededError:
@@ -142,7 +142,28 @@ class SharedEditor:
             except StoppedError:
                 if not watch.has_kept:
                     raise
-            report(Written(made[0] if config.keeps_stopped else config))
+            report(Written(made[0]))
+
+
+def _edit_in_turn(editor: Loaded, config: EditConfig, inputs: Inputs, watch: _ProgressReporter) -> Written:
+    """Compute one result after the other, so that each is seen meanwhile; those before a stop are kept."""
+    written: list[EditConfig] = []
+    try:
+        for number, single in enumerate(config.singles, 1):
+            watch.begin(number, config.num_images)
+            edit(editor, single, inputs, portable=True, on_progress=watch)
+            written.append(single)
+        watch.ticket.check()
+    except SupersededError:
+        raise
+    except (StoppedError, UserError) as error:
+        if not written:
+            raise
+        if len(written) < config.num_images:
+            kept = written[0] if len(written) == 1 else replace(config, num_images=len(written))
+            reason = str(error) if isinstance(error, UserError) else "stopped"
+            return Written(kept, f"{reason}; {len(written)} of {config.num_images} results are finished")
+    return Written(config)
 
 
 class _ProgressReporter:

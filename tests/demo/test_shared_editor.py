@@ -12,6 +12,8 @@ from mimicbrush.demo.edit_queue import EditQueue, StoppedError, SupersededError
 from mimicbrush.demo.shared_editor import Saving, SharedEditor, Step, Waiting
 from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.demo.tabs.reference_tab import reference_edit_config
+from mimicbrush.edit.config import EditConfig
+from mimicbrush.edit.editing import edit
 from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.errors import UserError
 
@@ -57,6 +59,25 @@ def test_stop_ends_the_computing_at_the_next_step(editor, make, monkeypatch):
     assert 1 <= done < 100 and not edit.output.exists()
     list(editor.edit(make(), visitor="a"))
     assert len(called) == done + 2
+
+
+@pytest.mark.parametrize(
+    ("num_finished", "note"),
+    [(1, "stopped; 1 of 3 results are finished"), (2, "stopped; 2 of 3 results are finished"), (3, "")],
+)
+def test_stop_keeps_the_results_that_are_finished(editor, make, monkeypatch, num_finished, note):
+    asked, written = make(num_images=3), []
+
+    def edit_and_stop(*args: object, **options: object) -> list[EditConfig]:
+        written.extend(edit(*args, **options))
+        if len(written) == num_finished:
+            editor.stop("a")
+        return written
+
+    monkeypatch.setattr("mimicbrush.demo.shared_editor.edit", edit_and_stop)
+    *_, last = editor.edit(asked, visitor="a")
+    assert last.note == note and last.config.outputs == asked.outputs[:num_finished]
+    assert [path.is_file() for path in asked.outputs] == [number < num_finished for number in range(3)]
 
 
 @pytest.mark.parametrize(
