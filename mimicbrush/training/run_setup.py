@@ -8,12 +8,14 @@ from pathlib import Path
 import torch
 
 from mimicbrush.data.datamodule import PairData
+from mimicbrush.diffusion.schedulers import set_timesteps
 from mimicbrush.errors import UserError
 from mimicbrush.model.config import NetworkConfig
 from mimicbrush.model.gradient_checkpointing import enable_gradient_checkpointing
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import initialise
 from mimicbrush.model.weights.digests import require_unchanged
+from mimicbrush.model.weights.exported_folder import recommended_scheduler
 from mimicbrush.model.weights.run_checkpoint import read_checkpoint, split_parts
 from mimicbrush.model.weights.tensors import require_fit
 from mimicbrush.model.weights.trained_weights import fetchable_parts
@@ -69,9 +71,11 @@ def check_checkpoint(module: MimicBrushModule, path: Path, config: NetworkConfig
 def make_module(config: TrainConfig, network: MimicBrushNetwork | None = None) -> MimicBrushModule:
     """Make the training module with its network, whose weights are loaded or drawn.
 
-    network: a network to use instead; it is changed in place.
+    network: a network to use instead; it is changed in place. Raises UserError where the optimiser is not installed,
+    or the recommended sampler does not exist or cannot take its number of steps.
     """
     require_optimizer(config.recipe.optimizer)
+    _require_sampler(config.network)
     if network is None:
         precisions = frozen_precisions(config.recipe, config.run.frozen_precision)
         network = initialise(config.network, seed=config.seed, precisions=precisions)
@@ -95,6 +99,14 @@ def make_module(config: TrainConfig, network: MimicBrushNetwork | None = None) -
     )
     store_frozen(network, config.run.frozen_precision)
     return module
+
+
+def _require_sampler(config: NetworkConfig) -> None:
+    """Raise UserError where edits with the weights would fail in the sampler that the run recommends for them."""
+    try:
+        set_timesteps(recommended_scheduler(config), config.recommended.num_inference_steps)
+    except UserError as error:
+        raise UserError(f"network.recommended: {error}") from None
 
 
 def make_data(config: TrainConfig) -> PairData:

@@ -226,3 +226,14 @@ def test_settings_that_do_not_fit_distillation_are_named_together(shards, tmp_pa
     settings = distilled(shards, tmp_path)
     with pytest.raises(UserError, match=r"(?s)network\.weights is null.*DDIMScheduler and guidance_scale 5"):
         replace(settings, network=one_block_config())
+
+
+def test_a_recommendation_with_which_no_edit_works_is_refused_before_training(shards, tmp_path):
+    settings = distilled(shards, tmp_path)
+    for wrong, recipe, message in (
+        ({"num_inference_steps": 60}, settings.recipe, "LCMScheduler cannot sample in 60 steps"),
+        ({"scheduler": "Nonsense"}, RecipeConfig(), "scheduler Nonsense is not one of"),
+    ):
+        network = replace(settings.network, recommended=replace(FEW_STEPS, **wrong))
+        with pytest.raises(UserError, match=f"network.recommended: {message}"):
+            make_module(replace(settings, network=network, recipe=recipe))
