@@ -65,9 +65,17 @@ def command_line_faults(config_class: type, arguments: Sequence[str], *, given: 
             faults += in_file
             given |= keys
         else:
+            faults += _encoding_faults(kind, value, f"--{name}")
             faults += value_faults(kind, parse_value(kind, value), f"--{name}")
             given.add(name.split(".")[0])
     return faults + [f"--{name} is required" for name in _required(config_class) if name not in given]
+
+
+def _encoding_faults(kind: object, value: str, name: str) -> list[str]:
+    """Say of a path that it is not UTF-8, which the parser does not take."""
+    shown = value.encode(errors="backslashreplace").decode()
+    is_path = kind is Path or Path in get_args(kind)
+    return [f"{name}: {shown} is not UTF-8; rename the file or folder"] if is_path and shown != value else []
 
 
 def refuse_empty_paths(config_class: type, arguments: Sequence[str]) -> None:

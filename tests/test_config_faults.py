@@ -59,6 +59,7 @@ class Example:
         ("--num_steps", "--num_steps: expected a whole number, found nothing"),
         ("--output=", "--output: expected a path, found an empty text"),
         ("--config=", "--config: expected a path, found an empty text"),
+        ("--output a\udcff", r"--output: a\udcff is not UTF-8; rename the file or folder"),
         ("--free.a.b --num_steps 3", "--free.a.b: expected a value, found nothing"),
         ("--kind grand", '--kind: expected one of plain, fancy, found "grand"'),
         ("--devices some", '--devices: expected a whole number or one of auto, found "some"'),

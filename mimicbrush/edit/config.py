@@ -46,7 +46,7 @@ class EditConfig(ABC):
     """Also write a contact sheet, with -grid before the suffix: the pictures given, and each result with its seed."""
     max_megapixels: float | None = None
     """Edit a picture of more megapixels in this size, and put what changed back into the full-size picture, whose other
-    pixels stay; null: edit every picture in its own size."""
+    pixels stay; layers have the size of the edit. null: edit every picture in its own size."""
     force: bool = False
     """Overwrite existing files."""
 
