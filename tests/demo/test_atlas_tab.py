@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import gradio as gr
 import numpy as np
 import pytest
 import torch
@@ -179,6 +180,8 @@ def test_what_is_missing_or_unfit_is_said_in_a_sentence(handlers, clip, tmp_path
     *_, view = start(handlers, clip, tmp_path, source=other)
     assert "mask.png is 80 x 60 pixels" in view.status
     assert choose(handlers, None)[0].clip is None
+    with pytest.raises(gr.Error, match=r"Gone\.mp4: no longer here"):
+        handlers.show_frame(str(tmp_path / "gone.mp4"), 1)
 
 
 def test_the_tab_appears_with_a_folder_of_atlases(handlers, config, folders):

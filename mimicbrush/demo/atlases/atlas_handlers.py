@@ -87,8 +87,11 @@ class AtlasHandlers(ClipHandlers):
         return *shown, *panel
 
     def show_frame(self, clip: str | None, number: float) -> PainterData | None:
-        """Show another frame in the painter, with nothing painted on it."""
-        return clip and self._show_frame(self._read(clip), number)
+        """Show another frame in the painter, with nothing painted on it; raises gr.Error if the clip is gone."""
+        try:
+            return clip and self._show_frame(self._read(clip), number)
+        except UserError as error:
+            raise gr.Error(as_sentence(str(error)), print_exception=False) from None
 
     def check_reference(self, reference: PainterData | None) -> PainterData:
         """Check a new reference."""
