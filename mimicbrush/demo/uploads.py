@@ -15,13 +15,13 @@ from mimicbrush.demo.config import Limits
 from mimicbrush.demo.live_preview import changed_part
 from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.errors import UserError
-from mimicbrush.pictures.conversion import to_channels
-from mimicbrush.pictures.decoding import upright_size
+from mimicbrush.pictures.conversion import rgb_bytes, to_channels
+from mimicbrush.pictures.decoding import decode_file, upright_size
 from mimicbrush.pictures.edit_inputs import as_edit_mask, as_source, cut_reference
 from mimicbrush.pictures.geometry import resize, shrink_to
 from mimicbrush.pictures.headers import read_header, refuse_animation, refuse_large
 from mimicbrush.pictures.reading import read_channels, read_rgb
-from mimicbrush.pictures.screen_copies import QUALITY, read_screen_copy, shrink_levels
+from mimicbrush.pictures.screen_copies import QUALITY, ScreenCopy, read_screen_copy, shrink_levels
 from mimicbrush.pictures.writing import write_image
 
 PREVIEW_SIDE = 1280
@@ -120,8 +120,9 @@ class Comparison(NamedTuple):
 
 def compare(before: Path, after: Path, folder: Path) -> Comparison:
     """Write two pictures of equal size, scaled down for the browser, to `folder`, and find what differs."""
-    old = read_screen_copy(before, PREVIEW_SIDE, on_white=True)
-    whole = read_rgb(after)
+    # Both decoded alike: a JPEG that is scaled down while it is decoded differs everywhere.
+    given, whole = decode_file(before), read_rgb(after)
+    old = ScreenCopy(shrink_levels(rgb_bytes(given.levels), PREVIEW_SIDE), given.icc_profile)
     new = old._replace(levels=shrink_levels(whole, PREVIEW_SIDE))
     part = changed_part(
         old.levels,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimicbrush.files import whole
-from mimicbrush.pictures.conversion import rgb_bytes, to_pil
+from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.decoding import EncodedPicture, colour_profile
 from mimicbrush.pictures.geometry import place
 from mimicbrush.pictures.headers import naming_file
@@ -48,18 +48,14 @@ class ScreenCopy(NamedTuple):
         return path
 
 
-def read_screen_copy(path: Path, side: int, *, on_white: bool = False) -> ScreenCopy:
-    """Read a picture, upright, with a longer side of at most `side` pixels; raises UserError if it is not a picture.
-
-    on_white: composite it on white, so that the copy has no transparency.
-    """
+def read_screen_copy(path: Path, side: int) -> ScreenCopy:
+    """Read a picture, upright, with a longer side of at most `side` pixels; raises UserError if it is not a picture."""
     with naming_file(path):
         picture = EncodedPicture(path.read_bytes())
         width, height = picture.upright_size
         fitting = place(height, width, min(side, max(width, height)))
         levels = picture.decode(at_least=(fitting.width, fitting.height))
-        small = shrink_levels(levels, side)
-        return ScreenCopy(rgb_bytes(small) if on_white else _eight_bits(small), colour_profile(picture.image))
+        return ScreenCopy(_eight_bits(shrink_levels(levels, side)), colour_profile(picture.image))
 
 
 def shrink_levels(levels: NDArray, side: int) -> NDArray:

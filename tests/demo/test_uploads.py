@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import zlib
 from pathlib import Path
@@ -10,8 +11,10 @@ from PIL import Image
 
 from mimicbrush.demo.config import Limits
 from mimicbrush.demo.strokes import PaintedPicture
-from mimicbrush.demo.uploads import PREVIEW_SIDE, accept
+from mimicbrush.demo.uploads import PREVIEW_SIDE, accept, compare
 from mimicbrush.errors import UserError
+from mimicbrush.pictures.reading import read_channels
+from mimicbrush.pictures.writing import write_image
 from tests.demo.conftest import write_picture
 
 
@@ -33,6 +36,19 @@ def without_pixels(path: Path, width: int, height: int) -> Path:
     content[29:33] = zlib.crc32(bytes(content[12:29])).to_bytes(4, "big")
     path.write_bytes(content)
     return path
+
+
+@pytest.mark.parametrize("name", ["photograph.jpg", "cutout.png"])
+def test_only_what_an_edit_changes_differs_in_a_large_picture(tmp_path, name):
+    small = np.random.default_rng(0).integers(0, 256, (200, 260, 3 if name.endswith("jpg") else 4), np.uint8)
+    Image.fromarray(small).resize((2600, 2000), Image.Resampling.BICUBIC).save(tmp_path / name, quality=90)
+    edited = read_channels(tmp_path / name)
+    edited[:3, 500:900, 650:1300] = 1 - edited[:3, 500:900, 650:1300]
+    edited[3:, 500:900, 650:1300] = 1
+    write_image(edited, tmp_path / "edited.png")
+    left, top, width, height = json.loads(compare(tmp_path / name, tmp_path / "edited.png", tmp_path).part)["box"]
+    assert (left, top) == pytest.approx((0.25, 0.25), abs=2e-3)
+    assert (width, height) == pytest.approx((0.25, 0.2), abs=4e-3)
 
 
 def test_a_preview_is_upright_and_small(tmp_path):
