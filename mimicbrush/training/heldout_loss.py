@@ -117,8 +117,8 @@ def heldout_losses(
 ) -> PairLosses:
     """Compute the loss of each pair, in order; seed: for timesteps and noise; loss: by default `noise_loss`.
 
-    Every pair has its reference, and every second one its shape map. The loss is that of training, but without weights
-    for masked positions or timesteps, so that runs with different recipes can be compared.
+    Every pair has its reference, and every second one its shape map. `noise_loss` is that of training, but without
+    weights for masked positions or timesteps, so that runs with different recipes can be compared.
     """
     num_pairs = sum(len(batch.source) for batch in batches)
     timesteps = stratified_timesteps(num_pairs, network, seed)
