@@ -41,11 +41,11 @@ def test_a_layer_is_watched_stopped_faded_and_downloaded(visit, pictures):
     press_edit(page, "No prompt yet; describe the edited picture.")
     page.get_by_label("Prompt").first.fill("a red ball")
     press_edit(page, "of 100")
-    preview = page.locator(".preview img")
-    preview.wait_for()
-    assert preview.evaluate("(picture) => picture.naturalWidth / picture.naturalHeight") == pytest.approx(
-        8 / 3, rel=0.01
-    )
+    # The composite is seen in its place on the canvas, and the layer beside it.
+    page.locator(".source .live-picture").wait_for()
+    layer = page.locator(".preview img")
+    layer.wait_for()
+    assert layer.evaluate("(picture) => picture.naturalWidth / picture.naturalHeight") == pytest.approx(4 / 3, rel=0.01)
     page.locator("button.stop-button").click()
     page.locator(STATUS, has_text="Stopped after step").wait_for()
     page.locator(".layers img").nth(1).wait_for()

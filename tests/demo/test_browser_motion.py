@@ -231,7 +231,7 @@ def test_an_edit_is_watched_and_stopped_and_another_picture_resets_the_handles(v
     paint_and_show(page)
     pull(page, "Move", 30, 0)
     press_edit(page, f"of {NUM_STEPS}")
-    page.locator(".preview img").first.wait_for()
+    page.locator(".source .live-picture").wait_for()
     page.locator("button.stop-button").click()
     page.locator(STATUS, has_text="Stopped.").wait_for()
     page.locator(".source .painter-change input").set_input_files(

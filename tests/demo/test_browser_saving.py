@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from mimicbrush.demo.handlers import EditHandlers
 from tests.demo.browsing import STATUS, coverage, download, drag, press_edit, upload, wait_for_coverage
 
 pytestmark = pytest.mark.browser
@@ -119,3 +121,21 @@ def test_a_browser_that_keeps_nothing_or_is_full(visit, pictures):
     page.evaluate(FULL)
     press_edit(page)
     page.get_by_text("storage is full, so the oldest results were removed").wait_for()
+
+
+def test_a_picture_chosen_before_the_restore_arrives_stays(visit, pictures, monkeypatch):
+    come_back, is_chosen, has_come = EditHandlers.come_back, threading.Event(), threading.Event()
+
+    def come_back_late(*args: object) -> list[object]:
+        is_chosen.wait(60)
+        has_come.set()
+        return come_back(*args)
+
+    monkeypatch.setattr(EditHandlers, "come_back", come_back_late)
+    page = visit()
+    upload(page, "source", pictures[0])
+    drag(page, "source", (0.25, 0.5), (0.45, 0.5))
+    is_chosen.set()
+    assert has_come.wait(60)
+    page.wait_for_timeout(1500)
+    assert page.locator(".source .painter-canvas").is_visible() and coverage(page) > 0

@@ -131,14 +131,23 @@ def restored(
 
 def _empty(control: Component) -> object:
     """Keep the control's value; SAME for one with a data model would make Gradio lose the model."""
+    if _is_painter(control):
+        return PainterData(restored=True)
     return control.data_model() if isinstance(control, gr.HTML) else SAME
+
+
+def _is_painter(control: Component) -> bool:
+    return isinstance(control, gr.HTML) and control.data_model is PainterData
 
 
 def _restored(control: Component, value: Any, limits: Limits, folders: TemporaryFolders) -> object:
     """Check a saved value, which may come from an older version of the page; raises an error if it is unusable."""
-    if isinstance(control, gr.HTML) and control.data_model is PainterData:
+    if _is_painter(control):
         painting = from_browser(PainterData.model_validate(value or {}, context=MARKED))
-        return _empty(control) if painting is None else to_browser(accept(painting, limits, folders.new_folder()))
+        if painting is None:
+            return _empty(control)
+        shown = to_browser(accept(painting, limits, folders.new_folder()))
+        return shown.model_copy(update={"restored": True})
     if isinstance(control, gr.HTML):
         return control.data_model(**{name: each for name, each in value.items() if isinstance(each, str)})
     if isinstance(control, gr.Video | gr.File):

@@ -1,6 +1,6 @@
 // Values of controls as they are saved: without what the server makes again, and with the files apart.
 
-const MADE_AGAIN = /_preview$|^new_|^selection$|^error$/;
+const MADE_AGAIN = /_preview$|^new_|^selection$|^error$|^restored$/;
 const isFile = (value) => value?.meta?._type === "gradio.FileData" && Boolean(value.path);
 
 // Changes each file within a value; `change` may be asynchronous.
