@@ -9,8 +9,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image
-
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.examples import (
     MOTION_EXAMPLES,
@@ -27,6 +25,7 @@ from mimicbrush.demo.tabs.reference_tab import reference_edit_config
 from mimicbrush.demo.uploads import accept
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.editing import edit
+from mimicbrush.pictures.screen_copies import read_screen_copy
 
 SIDE, QUALITY = 480, 82
 """Longer side in pixels, and quality, of the stored results."""
@@ -47,9 +46,8 @@ def make_results(names: list[str]) -> None:
             edited.mkdir()
             wanted = _edit_config(example, config, uploads, edited)
             (made,) = edit(editors[wanted.request_class], wanted)
-            picture = Image.open(made.output).convert("RGB")
-            picture.thumbnail((SIDE, SIDE))
-            picture.save(RESULTS / f"{example.name}.webp", quality=QUALITY)
+            encoded = read_screen_copy(made.output, SIDE).encode(QUALITY)
+            (RESULTS / f"{example.name}.webp").write_bytes(encoded)
         print(f"{example.title} -> {RESULTS / example.name}.webp", flush=True)
 
 

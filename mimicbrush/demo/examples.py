@@ -17,6 +17,7 @@ from PIL import Image
 
 from mimicbrush.demo.strokes import PaintedPicture, Stroke, draw_mask
 from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.reading import read_rgb
 from mimicbrush.pictures.writing import write_image
 
 RESULTS = resources.files("mimicbrush") / "assets" / "examples"
@@ -109,7 +110,7 @@ def thumbnail(example: ReferenceExample | MotionExample) -> Image.Image:
         shown.append(to_pil(_colour(example.reference())).crop(example.box))
     result = RESULTS / f"{example.name}.webp"
     if result.is_file():
-        shown.append(Image.open(result).convert("RGB"))
+        shown.append(to_pil(read_rgb(result)))
     scaled = [each.resize((round(each.width * PANEL / each.height), PANEL)) for each in shown]
     joined = Image.new("RGB", (sum(each.width for each in scaled), PANEL))
     left = 0

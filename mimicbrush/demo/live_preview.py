@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from mimicbrush.demo.painter import PARTS
 from mimicbrush.pictures.mask_geometry import mask_box
 from mimicbrush.pictures.screen_copies import ScreenCopy, shrink_levels
+from mimicbrush.reports.html_pictures import data_url
 
 LEAST_CHANGE = 1
 """Largest difference, of 255 levels, that is not seen."""
@@ -54,7 +54,7 @@ def changed_part(
     encoded = ScreenCopy(np.dstack([picture, alpha]), icc_profile).encode(quality)
     return json.dumps(
         {
-            "picture": f"data:image/webp;base64,{base64.b64encode(encoded).decode()}",
+            "picture": data_url("webp", encoded),
             # Left, top, width and height as shares of the whole picture.
             "box": [
                 columns.start / shape[1],

@@ -215,17 +215,18 @@ def _stored(frames: Sequence[Image.Image], columns: int) -> str:
     quality = STORED_QUALITY
     if max(frames[0].size) <= SMALL_SIDE:
         quality = LOSSLESS if len(frames) == 1 else SMALL_QUALITY
-    return _data_url("webp", encode_webp(np.asarray(sheet), quality=quality))
+    return data_url("webp", encode_webp(np.asarray(sheet), quality=quality))
 
 
 def _source(image: Image.Image | Path) -> str:
     """Encode a photograph as JPEG, a fifth of the size without visible difference, and anything else as PNG."""
     if isinstance(image, Path):
-        return _data_url("png", image.read_bytes())
+        return data_url("png", image.read_bytes())
     if image.mode == "RGB":
-        return _data_url("jpeg", encode_jpeg(image, quality=QUALITY))
-    return _data_url("png", encode_png(image))
+        return data_url("jpeg", encode_jpeg(image, quality=QUALITY))
+    return data_url("png", encode_png(image))
 
 
-def _data_url(kind: str, data: bytes) -> str:
+def data_url(kind: str, data: bytes) -> str:
+    """Return an encoded picture as a URL; kind: of the encoding, such as png."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -21,13 +21,13 @@ def test_usable_values_come_back_and_others_leave_their_control_as_it_is(folders
     }
     usable = {"steps": 99, "seed": 7, "prompt": "a star", "keep_shape": True}
     found = restored(SavedTab(values=usable), controls, Limits(), folders)
-    assert found == [PainterData(), SAME, 50, 7, "a star", True]
+    assert found == [PainterData(restored=True), SAME, 50, 7, "a star", True]
     unusable = {
         "source": {"picture": {"path": "/etc/a.png"}},
         "clip": "/etc/a.mp4",
         "steps": 10**400,
         "seed": {"path": "x" * 100_000},
     }
-    assert restored(SavedTab(values=unusable), controls, Limits(), folders) == [PainterData(), *[SAME] * 5]
+    assert restored(SavedTab(values=unusable), controls, Limits(), folders) == [PainterData(restored=True), *[SAME] * 5]
     assert len(caplog.messages) == 4 and all(len(line) < 400 for line in caplog.messages)
-    assert restored(None, controls, Limits(), folders) == [PainterData(), *[SAME] * 5]
+    assert restored(None, controls, Limits(), folders) == [PainterData(restored=True), *[SAME] * 5]

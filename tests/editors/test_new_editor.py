@@ -84,8 +84,8 @@ def test_on_the_page(folder, folders, monkeypatch):
     handlers = TextHandlers(editor, config, folders)
     given = {"source": to_browser(painting), "prompt": PROMPT, "num_images": 1, "seed": 0}
     starting, *steps, done = handlers.edit(VISITOR, results=None, **given)
-    assert "Starting" in starting.status and ["Step 1 of 2" in step.status for step in steps] == [True, False]
-    assert steps[0].preview["value"].size == (2 * 384, 274) and "Done" in done.status
+    assert "Preparing" in starting.status and ["Step 1 of 2" in step.status for step in steps] == [True, False, False]
+    assert "webp" in steps[0].live and steps[0].preview["value"].size == (70, 50) and "Done" in done.status
     assert is_edited(done.results.config.outputs[0])
     with zipfile.ZipFile(done.zip_file["value"]) as archive:
         assert {Path(name).name for name in archive.namelist()} >= {"source.png", "result.png", "result-rgba.png"}
