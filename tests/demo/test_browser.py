@@ -193,7 +193,8 @@ def test_the_page_fits_a_phone_and_is_painted_with_a_finger(visit, pictures, sch
     example.tap()
     page.locator(STATUS, has_text="The example is there").wait_for()
     screen = {"x": 0, "y": 0, **PHONE}
-    assert 0 <= example.bounding_box()["y"] < PHONE["height"]
+    place = example.bounding_box()
+    assert 0 <= place["y"] < PHONE["height"] and place["x"] + place["width"] <= PHONE["width"]
     assert within(page.locator("button.edit-button").bounding_box(), screen)
     press_edit(page)
     page.locator(".source .live-picture").wait_for()

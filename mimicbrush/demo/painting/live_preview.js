@@ -42,7 +42,7 @@ function show() {
   const before = shown;
   shown = props.value ? JSON.parse(props.value) : null;
   // On a phone, Edit is pressed from everywhere.
-  if (shown && !before && innerWidth <= 640) canvasOf()?.scrollIntoView({ behavior: "smooth", block: "start" });
+  if (shown && !before && innerWidth <= 640) canvasOf()?.scrollIntoView({ block: "start" });  // at once: layout changes end smooth scrolling
   isShown = true;
   if (shown) {
     const [left, top, width, height] = shown.box.map((share) => `${100 * share}%`);
