@@ -11,8 +11,8 @@ from gradio import queueing, routes
 
 MAX_LINE = 300
 """Largest number of characters of a visitor's request or error that are logged."""
-LAYERS = (f"{__package__}.", "mimicbrush.demo.startup.")
-"""Packages of the layers that all requests pass."""
+LAYERS = (f"{__package__}.", "mimicbrush.demo.startup.", "mimicbrush.demo.held_pages")
+"""Packages and the module of the layers that all requests pass."""
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from hashlib import sha256
 
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
+
+from mimicbrush.demo.held_pages import HeldPage
 
 HEADERS = {
     "X-Frame-Options": "DENY",
@@ -44,40 +46,19 @@ def page_policy(scripts: Iterable[bytes], nonces: Iterable[bytes] = ()) -> str:
     return "; ".join((" ".join(("script-src 'self' 'unsafe-eval'", *hashes)), *PAGE_RULES))
 
 
-class ResponseHeaders:
+class ResponseHeaders(HeldPage):
     """Adds the security headers; a page is held back until it is complete, because the policy names its scripts."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def holds(self, scope: Scope, status: int, headers: MutableHeaders) -> bool:
+        headers.update(HEADERS)
+        if super().holds(scope, status, headers) and not _is_file(scope):
+            return True
+        headers["Content-Security-Policy"] = FILE_POLICY
+        return False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        start: Message | None = None
-        content = bytearray()
-
-        async def add_headers(message: Message) -> None:
-            nonlocal start
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(HEADERS)
-                if headers.get("content-type", "").startswith("text/html") and not _is_file(scope):
-                    start = message
-                    return
-                headers["Content-Security-Policy"] = FILE_POLICY
-            elif message["type"] == "http.response.body" and start is not None:
-                content.extend(message.get("body", b""))
-                if message.get("more_body"):
-                    return
-                MutableHeaders(scope=start)["Content-Security-Policy"] = page_policy(
-                    INLINE_SCRIPT.findall(content), NONCE.findall(content)
-                )
-                await send(start)
-                start, message = None, {**message, "body": bytes(content)}
-            await send(message)
-
-        await self.app(scope, receive, add_headers)
+    def change(self, scope: Scope, page: bytes, headers: MutableHeaders) -> bytes:
+        headers["Content-Security-Policy"] = page_policy(INLINE_SCRIPT.findall(page), NONCE.findall(page))
+        return page
 
 
 def _is_file(scope: Scope) -> bool:

@@ -10,8 +10,9 @@ from secrets import token_urlsafe
 import brotli
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
+from mimicbrush.demo.held_pages import HeldPage
 from mimicbrush.demo.startup.startup_bundle import START, startup_bundle
 
 SCRIPT = (resources.files("mimicbrush") / "demo" / "startup" / "startup.js").read_text(encoding="utf-8")
@@ -25,48 +26,16 @@ QUALITY = 9
 """Quality of Brotli: 30 kB instead of 435 kB in 20 ms."""
 
 
-class HeldPage:
-    """Passes responses on; a page is held back until it is complete, and then changed by `change`."""
+class StartupLayer(HeldPage):
+    """Holds back pages that are not compressed yet, and lets browsers keep Gradio's files."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        start: Message | None = None
-        content = bytearray()
-
-        async def hold(message: Message) -> None:
-            nonlocal start
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                if scope["path"].startswith("/assets/") and message["status"] == 200:
-                    headers["Cache-Control"] = KEPT
-                if headers.get("content-type", "").startswith("text/html") and "content-encoding" not in headers:
-                    start = message
-                    return
-            elif message["type"] == "http.response.body" and start is not None:
-                content.extend(message.get("body", b""))
-                if message.get("more_body"):
-                    return
-                headers = MutableHeaders(scope=start)
-                changed = self.change(scope, bytes(content), headers)
-                if "content-length" in headers and content:
-                    headers["Content-Length"] = str(len(changed))
-                await send(start)
-                start, message = None, {**message, "body": changed}
-            await send(message)
-
-        await self.app(scope, receive, hold)
-
-    def change(self, scope: Scope, page: bytes, headers: MutableHeaders) -> bytes:
-        """Return another page, and change the headers of the response."""
-        raise NotImplementedError
+    def holds(self, scope: Scope, status: int, headers: MutableHeaders) -> bool:
+        if scope["path"].startswith("/assets/") and status == 200:
+            headers["Cache-Control"] = KEPT
+        return super().holds(scope, status, headers) and "content-encoding" not in headers
 
 
-class StartsFromBundle(HeldPage):
+class StartsFromBundle(StartupLayer):
     """Lets Gradio's page start from one file, which this layer also serves."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +56,7 @@ class StartsFromBundle(HeldPage):
         return re.sub(r"<base [^>]*>", lambda base: base[0] + early, text, count=1).encode()
 
 
-class CompressedPage(HeldPage):
+class CompressedPage(StartupLayer):
     """Compresses pages; Gradio compresses only their scripts and styles."""
 
     def change(self, scope: Scope, page: bytes, headers: MutableHeaders) -> bytes:
