@@ -12,8 +12,8 @@ function watchConnection(say) {
     if (name === null) {
       isLost = true;
       say(navigator.onLine
-        ? "The server of this page does not answer. What you made stays here; this message goes when it is back."
-        : "This device is offline. What you made stays here; go on when the connection is back.");
+        ? "The server of this page does not answer. Your work stays here; this message goes when it is back."
+        : "This device is offline. Your work stays here; go on when the connection is back.");
     } else if (name === LOGGED_OUT) {
       say("Your login has ended. Reload the page and log in again: picture, mask and settings come back.", "Reload");
     } else if (server !== null && name !== server) {

@@ -23,7 +23,7 @@ KEEP_SHAPE = "The painted part keeps its shape, and only takes the texture of th
 WITHIN = (
     "Only pixels of the object change. Without it, all that is painted moves along, for an object of another shape."
 )
-PROMPT_INFO = "Describes the edited clip, for instance: a golden ball. What is painted does not matter."
+PROMPT_INFO = "Describes the edited clip, for instance: a golden ball. The painted area does not matter."
 SOURCE_PROMPT = "Describes the clip as it is, for instance: a ball."
 EDITED = "Layer of the atlas on which the prompt draws."
 GUIDES = [("A reference, for the painted part", REFERENCE), ("A prompt, for the object or all around it", PROMPT)]
