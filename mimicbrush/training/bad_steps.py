@@ -25,6 +25,7 @@ from mimicbrush.reports.contact_sheet import column_rows, contact_sheet
 from mimicbrush.training.config import MIN_LOSSES, WatchConfig
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.stop_signals import StopSignals
+from mimicbrush.training.trainable import trained_parameters
 
 MAX_PICTURED = 50
 """Largest number of bad steps whose pictures are written; later ones get only a list of keys, to spare the disk."""
@@ -89,7 +90,7 @@ class BadStepGuard(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, module: MimicBrushModule, optimizer: Optimizer) -> None:
         scale = _unscale(trainer, optimizer)
-        parameters = [value for group in optimizer.param_groups for value in group["params"] if value.grad is not None]
+        parameters = [value for value in trained_parameters(module).values() if value.grad is not None]
         norm = torch.nn.utils.get_total_norm([value.grad for value in parameters])
         values = (self._loss, norm) if scale is None else (self._loss / scale, norm, scale)
         step = StepValues(*self._agree(trainer, *values))

@@ -12,7 +12,7 @@ from mimicbrush.diffusion.config import CONSISTENCY_SAMPLER, MAX_GUIDANCE
 from mimicbrush.errors import Faults
 from mimicbrush.model.config import NetworkConfig
 
-OptimizerName = Literal["adamw", "adamw8bit"]
+OptimizerName = Literal["adamw", "adamw8bit", "muon"]
 TrainPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 FrozenPrecision = Literal["float32", "bfloat16", "float16"]
 ReferenceGradient = Literal["full", "detached"]
@@ -78,7 +78,7 @@ class RecipeConfig:
     train as the paper does."""
     optimizer: OptimizerName = "adamw"
     """adamw8bit keeps optimiser states in a quarter of the memory; it needs bitsandbytes (extra `lowmem` in
-    pyproject.toml)."""
+    pyproject.toml). muon updates matrices and convolutions by Muon and the rest by AdamW, at the same learning rate."""
 
     def __post_init__(self) -> None:
         faults = Faults()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ class MuonAdamW(torch.optim.AdamW):
         parameters = list(parameters)
         self._matrices = [each for each in parameters if _is_matrix(each)]
         super().__init__([each for each in parameters if not _is_matrix(each)], lr=lr, weight_decay=weight_decay)
-        self._views = [nn.Parameter(each.data.view(len(each), -1)) for each in self._matrices]
+        self._views = [nn.Parameter(_in_stored_order(each.data, each).view(len(each), -1)) for each in self._matrices]
         # With its updates scaled to the size of AdamW's, one learning rate serves both.
         self._muon = torch.optim.Muon(self._views, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
 
@@ -33,14 +33,24 @@ class MuonAdamW(torch.optim.AdamW):
         for each in self._matrices:
             each.grad = None
 
-    def step(self, closure: None = None) -> None:
-        """Update all parameters at the current learning rate of the AdamW group, the one that schedules change."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update all parameters at the current learning rate of the AdamW group, the one that schedules change.
+
+        closure: called first, to compute the gradients; its result is returned.
+        """
+        result = None
+        if closure is not None:
+            with torch.enable_grad():
+                result = closure()
         for group in self._muon.param_groups:
             group["lr"] = self.param_groups[0]["lr"]
         for view, matrix in zip(self._views, self._matrices, strict=True):
-            view.grad = None if matrix.grad is None else matrix.grad.view_as(view)
+            view.grad = None
+            if matrix.grad is not None:
+                view.grad = _in_stored_order(matrix.grad, matrix).reshape(view.shape)
         self._muon.step()
-        super().step(closure)
+        super().step()
+        return result
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of both optimisers."""
@@ -54,3 +64,8 @@ class MuonAdamW(torch.optim.AdamW):
 
 def _is_matrix(parameter: Tensor) -> bool:
     return parameter.ndim >= 2 and min(len(parameter), parameter[0].numel()) >= NARROWEST
+
+
+def _in_stored_order(tensor: Tensor, parameter: Tensor) -> Tensor:
+    """Put the channels in last in a tensor of the parameter's shape, if the parameter is stored channels last."""
+    return tensor if parameter.is_contiguous() else tensor.movedim(1, -1)

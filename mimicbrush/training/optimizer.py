@@ -1,4 +1,4 @@
-"""Make the optimiser: AdamW, or AdamW with its moments in eight bits."""
+"""Make the optimiser: AdamW, AdamW with its moments in eight bits, or Muon for matrices beside AdamW."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from torch.optim import Optimizer
 
 from mimicbrush.errors import UserError
 from mimicbrush.training.config import OptimizerName, RecipeConfig
+from mimicbrush.training.muon import MuonAdamW
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], recipe: RecipeConfig) -> Optimizer:
-    """Make AdamW with the recipe's learning rate and weight decay.
+    """Make the recipe's optimiser with its learning rate and weight decay.
 
-    Its two moments take 8 bytes a parameter, or 2 in eight bits, except in tensors of fewer than 4 096 elements.
+    AdamW's two moments take 8 bytes a parameter, or 2 in eight bits, except in tensors of fewer than 4 096 elements;
+    Muon's only moment takes 4.
     Raises UserError where the recipe's optimiser is not installed.
     """
     settings = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(parameters, **settings, fused=True)
+    if recipe.optimizer == "muon":
+        return MuonAdamW(parameters, **settings)
     require_optimizer(recipe.optimizer)
     from bitsandbytes.optim import AdamW8bit
 

@@ -29,8 +29,8 @@ from mimicbrush.training.loss import prediction_loss
 from mimicbrush.training.precision import COMPUTE_DTYPES
 from mimicbrush.training.run_setup import make_module, share_step
 
-STATE_BYTES = {"adamw": 8, "adamw8bit": 2}
-"""Bytes of optimiser state (two moments) of one trained parameter, by optimiser."""
+STATE_BYTES = {"adamw": 8, "adamw8bit": 2, "muon": 4}
+"""Bytes of optimiser state of one trained parameter, by optimiser: two moments, or Muon's only one."""
 AVERAGE_BYTES = 4
 """Bytes of the averaged weight of one trained parameter, in float32."""
 GRADIENT_BYTES = 4

@@ -40,6 +40,17 @@ def last_checkpoint(run) -> dict:
     return read_checkpoint(run / "checkpoints" / "last.ckpt")
 
 
+def test_muon_changes_nothing_in_a_step_without_a_finite_loss(shards, tmp_path, monkeypatch):
+    fit(config(shards, tmp_path / "one", max_steps=1), tmp_path, monkeypatch, "--recipe.optimizer", "muon")
+    spoil_loss(monkeypatch, 4)
+    fit(config(shards, tmp_path / "run", max_steps=2), tmp_path, monkeypatch, "--recipe.optimizer", "muon")
+    before, after = last_checkpoint(tmp_path / "one"), last_checkpoint(tmp_path / "run")
+    torch.testing.assert_close(after["state_dict"], before["state_dict"], rtol=0, atol=0)
+    for part in ("adamw", "muon"):
+        states = [checkpoint["optimizer_states"][0][part]["state"] for checkpoint in (before, after)]
+        torch.testing.assert_close(states[1], states[0], rtol=0, atol=0)
+
+
 def test_a_step_without_a_finite_loss_changes_nothing_and_training_continues(shards, tmp_path, monkeypatch, capsys):
     fit(config(shards, tmp_path / "one", max_steps=1), tmp_path, monkeypatch)
     spoil_loss(monkeypatch, 4)

@@ -67,6 +67,18 @@ def test_a_run_resumes_with_moments_in_eight_bits(shards, tmp_path, monkeypatch)
     assert {state["step"] for state in checkpoint["optimizer_states"][0]["state"].values()} == {3}
 
 
+def test_a_run_with_muon_resumes_to_the_same_weights(shards, tmp_path, monkeypatch):
+    recipe = RecipeConfig(learning_rate=1e-3, warmup_steps=1, optimizer="muon")
+    runs = [replace(config(shards, tmp_path / name), recipe=recipe) for name in ("whole", "parts")]
+    fit(runs[0], tmp_path, monkeypatch, "--run.max_steps", "3")
+    fit(runs[1], tmp_path, monkeypatch)
+    fit(runs[1], tmp_path, monkeypatch, "--run.max_steps", "3")
+    whole, parts = (read_checkpoint(run.output / "checkpoints" / "last.ckpt") for run in runs)
+    assert whole["optimizer_states"][0]["muon"]["state"]
+    assert whole["state_dict"].keys() == parts["state_dict"].keys()
+    assert all(torch.equal(value, parts["state_dict"][name]) for name, value in whole["state_dict"].items())
+
+
 def test_a_missing_library_is_named_with_the_remedy(shards, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     require_optimizer("adamw")
