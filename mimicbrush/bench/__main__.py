@@ -34,7 +34,7 @@ COMMANDS = CommandGroup(
             check=f"{PACKAGE}.preconditions.check_samplers",
             run=f"{PACKAGE}.editors.sampler_quality.bench_samplers",
             examples=(
-                f"{PROGRAM} samplers --weights asset:world_edits",
+                f"{PROGRAM} samplers --weights asset:tiny",
                 f"{PROGRAM} samplers --samplers '[UniPCMultistepScheduler]' --steps '[8]' --num_sources 4",
             ),
             ordinary=("weights", "output", "samplers", "steps", "num_sources"),

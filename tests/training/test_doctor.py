@@ -37,7 +37,7 @@ from tests.conftest import REPOSITORY, SIZE, one_block_config
 
 pytestmark = pytest.mark.usefixtures("without_charts")
 
-TRAINED_AUTOENCODER = PartConfig(pretrained="asset:tiny")
+TRAINED_AUTOENCODER = PartConfig(pretrained="asset:autoencoder_stride4", subfolder=None)
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_training_teaches_the_network_to_use_its_reference():
     network = initialise(
         network_config(
             reference_unet=PartConfig(arguments=wider),
-            autoencoder=PartConfig(pretrained="asset:tiny"),
+            autoencoder=PartConfig(pretrained="asset:autoencoder_stride4", subfolder=None),
             reference_blend=1.0,
             prediction_type="v_prediction",
         )

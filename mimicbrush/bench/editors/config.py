@@ -26,7 +26,7 @@ class SamplerBenchConfig:
     """Compare diffusers' samplers in few steps with 50 steps of DDIM, by held-out edits of the small world whose true
     results are known."""
 
-    weights: str = "asset:world_edits"
+    weights: str = "asset:tiny"
     """Weights to edit with, of a network of 64 pixels: a training run, an exported folder, or asset:NAME."""
     output: Path = Path("runs/bench/samplers")
     """Folder for results.json and edits.png. The same command resumes after the last finished row."""
