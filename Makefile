@@ -15,6 +15,8 @@ READY := .venv/.ready
 
 demo: $(READY)
 	$(BIN)/python data_prep/render_demo.py --output runs/demo
+	$(BIN)/python data_prep/render_world.py --output runs/demo/world --stills 0 --clips 0 \
+	    --sets '{reference: 6, parts: 0, text: 0, motion: 0, video: 0, surface: 0}'
 	$(BIN)/python data_prep/shard_videos.py --config configs/data/demo_videos.yaml
 	$(BIN)/python data_prep/shard_videos.py --config configs/data/demo_heldout.yaml
 	$(BIN)/python data_prep/shard_sam.py --config configs/data/demo_stills.yaml

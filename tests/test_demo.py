@@ -19,8 +19,8 @@ def results() -> dict:
 
 def test_the_network_imitates(results):
     use = results["reference_use"]["heldout"]["MimicBrush"]
-    for wrong in ("another / both", "shuffled / both"):
-        assert use[wrong]["mean"] >= 0.65
+    for wrong, least in {"another / both": 0.9, "shuffled / both": 0.75}.items():
+        assert use[wrong]["mean"] >= least
         assert use[wrong]["low"] > 0.5
         assert use[wrong]["count"] >= 128
 
