@@ -37,7 +37,7 @@ VIDEO_SUFFIXES = frozenset({
 })
 """Suffixes, in any case, of files that FFmpeg's demuxers read as video."""
 OTHER_SUFFIXES = (PICTURE_SUFFIXES - VIDEO_SUFFIXES) | {
-    ".aac", ".aria2", ".crdownload", ".csv", ".flac", ".heif", ".jpe", ".json", ".jsonl", ".m4a", ".m4b",
+    ".aac", ".aria2", ".crdownload", ".csv", ".flac", ".jpe", ".json", ".jsonl", ".m4a", ".m4b",
     ".mka", ".mks", ".mp3", ".oga", ".opus", ".part", ".srt", ".tar", ".tmp", ".txt", ".vtt", ".wav", ".wma",
     ".ytdl", ".zip",
 }

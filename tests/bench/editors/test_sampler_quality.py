@@ -9,6 +9,7 @@ import pytest
 from mimicbrush.bench.editors import sampler_quality
 from mimicbrush.bench.editors.config import SamplerBenchConfig
 from mimicbrush.bench.editors.sampler_quality import SamplerRow, bench_samplers, describe_rows
+from mimicbrush.errors import UserError
 
 GROUPS = [str(number // 2) for number in range(16)]
 
@@ -56,7 +57,7 @@ def test_a_sampler_that_takes_as_many_steps_differs_in_nothing_and_finished_rows
     ],
 )
 def test_wrong_options_are_named(wrong, message):
-    with pytest.raises(Exception, match=message):
+    with pytest.raises(UserError, match=message):
         SamplerBenchConfig(**wrong)
 
 
