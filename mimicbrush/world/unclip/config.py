@@ -35,7 +35,7 @@ class UnclipTrainingConfig:
     """Channels of the U-Net's levels, from the latents' own resolution on; the last one attends to the text."""
     max_tokens: int = 24
     """Longest caption in tokens, with its two ends."""
-    max_steps: int = 8000
+    max_steps: int = 4600
     """Length of the training in optimiser steps."""
     batch_size: int = 32
     """Pictures in a step."""
