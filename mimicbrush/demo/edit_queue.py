@@ -1,4 +1,4 @@
-"""The queue before the editor that all visitors share."""
+"""The queue in which the edits of all tabs and visitors wait."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ class SupersededError(StoppedError):
 
 
 class Ticket:
-    """A place in the queue."""
+    """A place in the queue. tab: the editor of the tab that asks; None where there is one alone."""
 
-    def __init__(self, visitor: str) -> None:
+    def __init__(self, visitor: str, tab: object = None) -> None:
         self.visitor = visitor
+        self.tab = tab
         self._reason: type[StoppedError] | None = None
 
     def stop(self, reason: type[StoppedError] = StoppedError) -> None:
@@ -39,15 +40,17 @@ class Ticket:
 
 
 class EditQueue:
-    """A queue of edits that run one at a time, in the order of their requests."""
+    """A queue of edits that run one at a time, in the order of their requests; a page has one for all of its tabs."""
 
     def __init__(self, max_waiting: int) -> None:
         self.max_waiting = max_waiting
+        self.device = threading.Lock()
+        """Held by whatever is computed, also beside the edits."""
         self._tickets: list[Ticket] = []
         self._changed = threading.Condition()
 
     @contextmanager
-    def join(self, visitor: str) -> Iterator[Ticket]:
+    def join(self, visitor: str, tab: object = None) -> Iterator[Ticket]:
         """Yield a ticket that is valid within the block; raises UserError if the queue or the visitor has too many.
 
         visitor: an open page; somebody who opens several counts as several.
@@ -57,7 +60,7 @@ class EditQueue:
                 raise UserError(f"{MAX_OF_VISITOR} of your edits are waiting or running; wait for one, or stop it")
             if len(self._tickets) > self.max_waiting:
                 raise UserError(f"{self.max_waiting} edits are waiting already; try again in a few minutes")
-            ticket = Ticket(visitor)
+            ticket = Ticket(visitor, tab)
             self._tickets.append(ticket)
         try:
             yield ticket
@@ -76,10 +79,10 @@ class EditQueue:
         with self._changed:
             self._changed.wait(seconds)
 
-    def stop(self, visitor: str, reason: type[StoppedError]) -> None:
-        """Stop all tickets of a visitor."""
+    def stop(self, visitor: str, reason: type[StoppedError], tab: object = None) -> None:
+        """Stop all tickets of a visitor on a tab."""
         with self._changed:
             for ticket in self._tickets:
-                if ticket.visitor == visitor:
+                if ticket.visitor == visitor and ticket.tab is tab:
                     ticket.stop(reason)
             self._changed.notify_all()

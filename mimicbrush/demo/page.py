@@ -47,7 +47,7 @@ def build_page(
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, KEPT_SECONDS), fill_width=True) as page:
         tabs = [(TABS[kind], editor) for kind, editor in editors.items()]
         if config.atlases is not None:
-            tabs.append((atlas_tab.TAB, ClipEditors(editors[ReferenceRequest], config.limits)))
+            tabs.append((atlas_tab.TAB, ClipEditors(editors[ReferenceRequest])))
         gr.HTML(introduction(tab for tab, _ in tabs), elem_classes="bare")
         if config.loads_weights and config.weights == "asset:tiny":
             gr.HTML(ABOUT_SHIPPED_WEIGHTS, elem_classes="notice bare")

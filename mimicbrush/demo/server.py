@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
@@ -21,6 +21,7 @@ from gradio import routes
 from starlette.middleware import Middleware
 
 from mimicbrush.demo.config import DemoConfig
+from mimicbrush.demo.edit_queue import EditQueue
 from mimicbrush.demo.page import STYLE, THEME, build_page
 from mimicbrush.demo.preconditions import check_port
 from mimicbrush.demo.protection.error_log import shorten_tracebacks
@@ -51,7 +52,7 @@ def serve(config: DemoConfig) -> None:
     # A single call of torch or of a file system may take seconds, in which the main thread could not handle signals.
     loaded = _in_thread(partial(load_editors, config))
     with temporary_folders(max_bytes=1e6 * config.limits.workspace_mb) as folders:
-        page = build_page({kind: SharedEditor(each, config.limits) for kind, each in loaded.items()}, config, folders)
+        page = build_page(share(loaded, config), config, folders)
         with _closing(page, folders):
             url = launch(page, config, folders)
             print(f"{url} shows the page; Ctrl-C ends it", flush=True)
@@ -72,6 +73,12 @@ def load_editors(config: DemoConfig) -> dict[type[EditRequest], Loaded]:
         elif tab.has_default:
             loaded[request_class] = find_editor(*_default_editor(tab.config_class), tab.config_class)
     return loaded
+
+
+def share(loaded: Mapping[type[EditRequest], Loaded], config: DemoConfig) -> dict[type[EditRequest], SharedEditor]:
+    """Let all visitors share the editors of the tabs; the edits of all tabs wait in one queue."""
+    queue = EditQueue(config.limits.waiting)
+    return {kind: SharedEditor(each, config.limits, queue) for kind, each in loaded.items()}
 
 
 def _default_editor(config_class: type[EditConfig]) -> tuple[str, dict]:

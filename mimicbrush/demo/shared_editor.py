@@ -86,16 +86,16 @@ Update = Waiting | Step | Saving | Written
 
 
 class SharedEditor:
-    """An editor that runs the edits of all visitors one after another.
+    """The editor of a tab, which runs the edits of all visitors one after another.
 
-    loaded: the result of `load_pipeline` or `find_editor`.
+    loaded: the result of `load_pipeline` or `find_editor`; queue: that of the page, in which the edits of other tabs
+    wait, too; None: one for this editor alone.
     """
 
-    def __init__(self, loaded: Loaded, limits: Limits) -> None:
+    def __init__(self, loaded: Loaded, limits: Limits, queue: EditQueue | None = None) -> None:
         self.loaded = loaded
         self.limits = limits
-        self._queue = EditQueue(limits.waiting)
-        self._device = threading.Lock()
+        self.queue = queue or EditQueue(limits.waiting)
 
     @property
     def recommended(self) -> RecommendedSettings | None:
@@ -107,16 +107,16 @@ class SharedEditor:
 
         Raises the reason given to `stop`, and UserError if the edit is impossible or takes too long.
         """
-        with self._queue.join(visitor) as ticket:
-            while ahead := self._queue.ahead(ticket):
+        with self.queue.join(visitor, self) as ticket:
+            while ahead := self.queue.ahead(ticket):
                 yield Waiting(ahead)
-                self._queue.wait()
+                self.queue.wait()
                 ticket.check()
             yield from _run_in_thread(lambda report: self._compute(config, ticket, report), ticket)
 
     def stop(self, visitor: str, reason: type[StoppedError] = StoppedError) -> None:
-        """Stop the waiting and running edits of a visitor at their next step."""
-        self._queue.stop(visitor, reason)
+        """Stop the waiting and running edits of a visitor on this tab at their next step."""
+        self.queue.stop(visitor, reason, self)
 
     def editor_of(self, config: EditConfig) -> Loaded:
         """The editor that answers an edit; called in the thread that computes it."""
@@ -124,11 +124,11 @@ class SharedEditor:
 
     def shape_maps(self, image: Tensor, mask: Image.Image | None, **options: object) -> list[Image.Image]:
         """Compute shape maps like the pipeline, while no edit is running."""
-        with self._device:
+        with self.queue.device:
             return self.loaded.shape_maps(image, mask, **options)
 
     def _compute(self, config: EditConfig, ticket: Ticket, report: Callable[[Update], None]) -> None:
-        with self._device:
+        with self.queue.device:
             inputs, editor = read_inputs(config, portable=True), self.editor_of(config)
             watch = _ProgressReporter(ticket, report, self.limits.seconds, inputs, keeps_stopped=config.keeps_stopped)
             if not config.keeps_stopped:

@@ -91,7 +91,7 @@ def config(clip, tmp_path) -> DemoConfig:
 
 @pytest.fixture
 def handlers(config, folders) -> AtlasHandlers:
-    editors = ClipEditors(SharedEditor(PaintsGreen(), config.limits), config.limits)
+    editors = ClipEditors(SharedEditor(PaintsGreen(), config.limits))
     return AtlasHandlers(editors, config, folders)
 
 

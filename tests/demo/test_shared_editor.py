@@ -9,6 +9,7 @@ import pytest
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.edit_queue import EditQueue, StoppedError, SupersededError
+from mimicbrush.demo.server import share
 from mimicbrush.demo.shared_editor import Saving, SharedEditor, Step, Waiting
 from mimicbrush.demo.strokes import PaintedPicture
 from mimicbrush.demo.tabs.reference_tab import reference_edit_config
@@ -16,6 +17,7 @@ from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.editing import edit
 from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.errors import UserError
+from mimicbrush.requests import ReferenceRequest, TextRequest
 
 
 @pytest.fixture
@@ -113,6 +115,17 @@ def test_one_edit_runs_at_a_time_and_waiting_visitors_see_their_place(editor, ma
     first.close()
     assert isinstance(next(third), Step)
     third.close()
+
+
+def test_edits_of_all_tabs_wait_in_one_queue_and_stop_ends_those_of_its_tab(pipe, config, make):
+    tabs = share({ReferenceRequest: pipe, TextRequest: pipe}, config)
+    first, second = (tabs[kind].edit(make(num_inference_steps=50), visitor="a") for kind in tabs)
+    assert isinstance(next(first), Step) and next(second) == Waiting(1)
+    tabs[TextRequest].stop("a")
+    with pytest.raises(StoppedError):
+        list(second)
+    assert isinstance(next(first), Step)
+    first.close()
 
 
 def test_a_full_queue_refuses_further_edits():

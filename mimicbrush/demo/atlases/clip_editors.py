@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mimicbrush.demo.config import Limits
 from mimicbrush.demo.edit_queue import StoppedError
 from mimicbrush.demo.shared_editor import SharedEditor, Update
 from mimicbrush.edit.config import EditConfig
@@ -15,9 +14,6 @@ from mimicbrush.edit.kinds.layer_edit import LayerEditConfig
 class LayersOverClips(SharedEditor):
     """Draws layers over clips; CLIP and atlas are loaded for each edit, which takes much longer than loading them."""
 
-    def __init__(self, limits: Limits) -> None:
-        super().__init__(None, limits)
-
     def editor_of(self, config: EditConfig) -> Loaded:
         return load_editor(config)
 
@@ -25,11 +21,14 @@ class LayersOverClips(SharedEditor):
 class ClipEditors:
     """Sends an edit of a clip to the editor of its kind.
 
-    references: the editor of the page's tab for references, which the atlas's editor then asks for one frame.
+    shared: the editor of the page's tab for references, which the atlas's editor then asks for one frame.
     """
 
-    def __init__(self, references: SharedEditor, limits: Limits) -> None:
-        self.references, self.layers = references, LayersOverClips(limits)
+    def __init__(self, shared: SharedEditor) -> None:
+        limits, queue = shared.limits, shared.queue
+        # Of their own, so that Stop on one tab stops no edit of the other.
+        self.references = SharedEditor(shared.loaded, limits, queue)
+        self.layers = LayersOverClips(None, limits, queue)
 
     def edit(self, config: EditConfig, *, visitor: str) -> Iterator[Update]:
         """Run an edit and yield reports, like `SharedEditor.edit`."""

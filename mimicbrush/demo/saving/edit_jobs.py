@@ -135,8 +135,8 @@ class EditJobs:
         return self._names.get(request.session_hash, request.session_hash)
 
     def name(self, request: gr.Request, page: str) -> None:
-        """Remember the name of the page that sends a request."""
-        if page and len(request.session_hash) <= MAX_NAME:
+        """Remember the name of the page that sends a request, unless an edit has begun without it."""
+        if page and len(request.session_hash) <= MAX_NAME and request.session_hash not in self._jobs:
             self._names[request.session_hash] = page
             for old in list(self._names)[:-MAX_NAMES]:
                 self._names.pop(old, None)
