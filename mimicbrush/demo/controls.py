@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import gradio as gr
 from gradio.components import Component
 from gradio.context import Context
+from gradio.events import Dependency
 from PIL import Image
 
 from mimicbrush.demo.config import DemoConfig
@@ -45,9 +46,11 @@ QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 """Options of events that are not part of the public API."""
 
 AWAIT_SAVING = "while (!window.mimicbrushSaving) await new Promise((resolve) => setTimeout(resolve, 50));"
-RESTORE = f"async () => {{ {AWAIT_SAVING} return window.mimicbrushSaving.restoreTab(%s); }}"
+REMEMBER_INITIAL = "(...values) => { (window.mimicbrushInitial ??= {})[%s] = values; }"
+KEPT_TAB = f"async () => {{ {AWAIT_SAVING} return window.mimicbrushSaving.keptTab(%s); }}"
+RESTORE = "(kept, ...values) => window.mimicbrushSaving.restoreTab(%s, kept, values)"
 NAME_PAGE = f"async () => {{ {AWAIT_SAVING} return {{ page: window.mimicbrushSaving.page, values: {{}} }}; }}"
-"""Scripts for a page that is loaded: they give the server what the browser kept."""
+"""Scripts for a page that is loaded: they give the server what the browser kept, and take what it has checked."""
 
 Controls = dict[str, Component | list[Component]]
 """Components whose values describe an edit, by name."""
@@ -74,12 +77,11 @@ def connect(
     controls: Controls,
     *,
     kind: str,
-    not_saved: Collection[str] = (),
-) -> None:
+) -> Dependency:
     """Connect the parts of every tab: picture, Edit, Stop and results, and what the browser keeps of them.
 
     controls: by parameters of `make_config`; besides, `pinned` says whether the seed stays; kind: names the tab in the
-    browser's store; not_saved: controls that the browser does not keep.
+    browser's store. Returns the event after which the controls have the values that the browser kept.
     """
     controls = dict(controls)
     pinned = controls.pop("pinned")
@@ -99,12 +101,14 @@ def connect(
     panel.use.click(handlers.use_result, [source, panel.picture], source, **QUIET).then(None, js=SHOW_PICTURE)
     seed = controls["seed"]
     panel.results.change(handlers.next_seed, [panel.results, seed, pinned], seed, **QUIET)
-    saved = {name: control for name, control in (given | {"pinned": pinned}).items() if name not in not_saved}
-    _save(handlers, panel, named_controls(saved), kind)
+    return _save(handlers, panel, named_controls(given | {"pinned": pinned}), kind)
 
 
-def _save(handlers: EditHandlers, panel: ResultPanel, controls: dict[str, Component], kind: str) -> None:
-    """Let the browser keep controls and results; a page that comes back finds them again, and its running edit."""
+def _save(handlers: EditHandlers, panel: ResultPanel, controls: dict[str, Component], kind: str) -> Dependency:
+    """Let the browser keep controls and results; a page that comes back finds them again, and its running edit.
+
+    Returns the event after which they are there.
+    """
     page, components = Context.root_block, list(controls.values())
     kept, saved = make_kept_results(kind), make_saved_tab()
     panel.results.change(kept_results, panel.results, kept, **QUIET)
@@ -113,12 +117,15 @@ def _save(handlers: EditHandlers, panel: ResultPanel, controls: dict[str, Compon
     gr.on(changes, None, components, js=f"(...values) => window.mimicbrushSaving?.saveTab({names}, values)", **QUIET)
     panel.edit.click(None, js=f"() => window.mimicbrushSaving?.markUsed({json.dumps(kind)})", **QUIET)
 
-    def come_back(request: gr.Request, state: SavedTab | None) -> list[object]:
+    def come_back(request: gr.Request, state: SavedTab | None) -> SavedTab:
         return handlers.come_back(request, state, controls)
 
-    page.load(come_back, saved, components, js=RESTORE % json.dumps(kind), **QUIET)
+    page.load(None, components, None, js=REMEMBER_INITIAL % json.dumps(kind), **QUIET)
+    came_back = page.load(come_back, saved, saved, js=KEPT_TAB % json.dumps(kind), **QUIET)
+    restored = came_back.then(None, [saved, *components], components, js=RESTORE % names, **QUIET)
     page.load(handlers.follow, saved, [*panel], js=NAME_PAGE, concurrency_limit=None, **QUIET)
     page.unload(handlers.jobs.leave)
+    return restored
 
 
 def by_name(

@@ -145,10 +145,10 @@ class EditHandlers(ABC):
         """Stop the visitor's edit."""
         self.editor.stop(self.jobs.visitor(request))
 
-    def come_back(self, request: gr.Request, saved: SavedTab | None, controls: dict[str, Component]) -> list[object]:
-        """Return values for the controls of a page that was opened or reloaded, from what its browser kept."""
+    def come_back(self, request: gr.Request, saved: SavedTab | None, controls: dict[str, Component]) -> SavedTab:
+        """Check what the browser kept of a tab, for a page that was opened or reloaded."""
         self.jobs.name(request, saved.page if saved else "")
-        return restored(saved, controls, self.config.limits, self.folders)
+        return SavedTab(values=restored(saved, controls, self.config.limits, self.folders))
 
     def follow(self, request: gr.Request, saved: SavedTab | None) -> Iterator[ResultPanel]:
         """Yield the result panel of a page that was reloaded, also while its edit goes on."""

@@ -49,8 +49,6 @@ class PainterData(GradioModel):
     """A point on a thing to add to the mask, or two corners of a box around it."""
     error: str = ""
     """Reason why the file chosen last was refused."""
-    restored: bool = False
-    """Whether this is what the browser kept of a former visit; it gives way to a picture that was chosen meanwhile."""
 
 
 def make_painter(

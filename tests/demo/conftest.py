@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +17,9 @@ import pytest
 from PIL import Image
 
 from mimicbrush.demo.config import DemoConfig
+from mimicbrush.demo.handlers import EditHandlers
 from mimicbrush.demo.page import build_page
+from mimicbrush.demo.saving.saved_tabs import SavedTab
 from mimicbrush.demo.server import launch
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.strokes import PaintedPicture, Stroke
@@ -167,6 +170,26 @@ def visit(browser, url: str) -> Iterator[Callable]:
     strangers = [address for address in asked if not address.startswith((url, "data:", "blob:"))]
     assert asked and not strangers
     assert not forbidden
+
+
+@pytest.fixture
+def comes_late(monkeypatch) -> Callable:
+    """A context at whose end the server answers what pages that are opened within it had saved."""
+    come_back = EditHandlers.come_back
+
+    @contextmanager
+    def comes_late() -> Iterator[None]:
+        is_over = threading.Event()
+
+        def come_back_late(*args: object) -> SavedTab:
+            is_over.wait(MILLISECONDS / 1000)
+            return come_back(*args)
+
+        monkeypatch.setattr(EditHandlers, "come_back", come_back_late)
+        yield
+        is_over.set()
+
+    return comes_late
 
 
 @pytest.fixture

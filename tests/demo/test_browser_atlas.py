@@ -12,10 +12,11 @@ from mimicbrush.demo.page import build_page
 from mimicbrush.demo.server import launch
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.requests import ReferenceRequest
-from tests.demo.browsing import drag, press_edit, upload
+from tests.demo.browsing import coverage, drag, press_edit, upload
 from tests.demo.conftest import free_port, make_folders, write_picture
 from tests.demo.test_atlas_tab import NUM_FRAMES, PaintsGreen, write_clip_and_atlas
 from tests.demo.test_browser_clip import PLAYS
+from tests.demo.test_browser_saving import reload, wait_until_saved
 
 pytestmark = pytest.mark.browser
 
@@ -60,3 +61,11 @@ def test_a_frame_is_painted_and_the_edit_is_played(visit, clip, tmp_path):
     video = page.locator(".side-by-side video")
     video.wait_for()
     assert video.evaluate(PLAYS) == 776
+    painted = coverage(page, "atlas")
+    wait_until_saved(page, f'"number":{NUM_FRAMES}')
+    reload(page)
+    page.get_by_role("tab", name="Clip with its atlas").click()
+    page.get_by_text("Its atlas was found: square").wait_for()
+    page.locator(".atlas .painter-canvas").wait_for()
+    assert coverage(page, "atlas") == pytest.approx(painted, abs=0.002) and painted > 0
+    assert page.get_by_label("number input for Frame").input_value() == str(NUM_FRAMES)

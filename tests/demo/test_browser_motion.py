@@ -20,6 +20,7 @@ from mimicbrush.editors.baselines import PlainWarp
 from mimicbrush.requests import Edited, MotionRequest, OnProgress
 from tests.demo.browsing import HEIGHT, PHONE, STATUS, WIDTH, download, drag, press_edit, upload, wait_for_width
 from tests.demo.conftest import free_port, make_folders, write_picture
+from tests.demo.test_browser_saving import reload, wait_until_saved
 from tests.demo.test_two_frames import STEP, phase_correlation, write_clip
 
 pytestmark = pytest.mark.browser
@@ -267,3 +268,28 @@ def test_the_motion_of_two_frames_moves_what_is_painted(visit, tmp_path):
     with zipfile.ZipFile(io.BytesIO(download(page, "download-all"))) as archive:
         flow = np.load(io.BytesIO(archive.read("edit/flow.npz")))["flow"]
     assert flow.shape == (1, 2, 96, 128) and flow[0, :, 48, 50].tolist() == [2 * STEP, 0]
+    wait_until_saved(page, '"saved_frames":[{')
+    reload(page)
+    page.locator(".handles-chosen:not([hidden])").wait_for(state="attached")
+    page.locator("[data-mode=move]").click()
+    page.locator(".handles-warped").wait_for()
+    page.get_by_text("Take the motion from two frames").click()
+    assert page.locator(".handles-to").input_value() == "0.2"
+    press_edit(page)
+    assert settings_of(download(page, "download-picture"))["flow"] == "flow.npz"
+
+
+def test_the_motion_of_an_example_wins_over_the_restore(visit, source, comes_late):
+    page = visit()
+    upload(page, "source", source)
+    paint_and_show(page)
+    pull(page, "Move", 100, 50)
+    wait_until_saved(page, "translate 100 50")
+    reload(page)
+    page.locator(".handles-words", has_text="translate 100 50").wait_for()
+    with comes_late():
+        reload(page)
+        page.locator(".examples img").first.click()
+        page.locator(".handles-words", has_text="translate 0 -90").wait_for()
+    page.wait_for_timeout(1000)
+    assert words(page) == "translate 0 -90"

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from mimicbrush.demo.handlers import EditHandlers
 from tests.demo.browsing import STATUS, coverage, download, drag, press_edit, upload, wait_for_coverage
 
 pytestmark = pytest.mark.browser
@@ -123,19 +121,16 @@ def test_a_browser_that_keeps_nothing_or_is_full(visit, pictures):
     page.get_by_text("storage is full, so the oldest results were removed").wait_for()
 
 
-def test_a_picture_chosen_before_the_restore_arrives_stays(visit, pictures, monkeypatch):
-    come_back, is_chosen, has_come = EditHandlers.come_back, threading.Event(), threading.Event()
-
-    def come_back_late(*args: object) -> list[object]:
-        is_chosen.wait(60)
-        has_come.set()
-        return come_back(*args)
-
-    monkeypatch.setattr(EditHandlers, "come_back", come_back_late)
-    page = visit()
-    upload(page, "source", pictures[0])
-    drag(page, "source", (0.25, 0.5), (0.45, 0.5))
-    is_chosen.set()
-    assert has_come.wait(60)
-    page.wait_for_timeout(1500)
-    assert page.locator(".source .painter-canvas").is_visible() and coverage(page) > 0
+def test_what_is_done_before_the_restore_arrives_wins_over_it(page, pictures, comes_late):
+    page.get_by_label("number input for Steps").fill("2")
+    page.get_by_label("Keep the shape").check()
+    wait_until_saved(page, '"keep_shape":true')
+    with comes_late():
+        reload(page)
+        upload(page, "source", pictures[1])
+        drag(page, "source", (0.25, 0.5), (0.45, 0.5))
+        page.get_by_label("number input for Steps").fill("7")
+    page.wait_for_function("document.querySelector('.reference .painter-picture').src")
+    page.get_by_label("Keep the shape").and_(page.locator(":checked")).wait_for()
+    assert page.get_by_label("number input for Steps").input_value() == "7" and coverage(page) > 0
+    assert page.locator(".source .painter-mask").get_attribute("width") == "100"

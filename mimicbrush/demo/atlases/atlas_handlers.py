@@ -72,19 +72,33 @@ class AtlasHandlers(ClipHandlers):
             return *NO_CLIP, *self.without_results(request)
         try:
             found = self._read(clip)
-            atlas = find_atlas(self.config.atlases, as_tensor(found))
-        except MissingAtlasError:
-            note = HOW_TO_MAKE.format(escape(command_for(found, Path(clip).name)))
-            return *NO_CLIP._replace(clip=clip, note=note), *self.without_results(request)
+            note, canvas, frame = self._about_atlas(found, Path(clip).name)
         except UserError as error:
-            sentence = as_sentence(str(error).replace(f"{self.config.atlases}/", ""))
-            return *NO_CLIP, *ResultPanel(status_text(sentence, problem=True))
-        panel = self.without_results(request)
-        num_frames = len(found.frames)
+            return *NO_CLIP, *ResultPanel(self._problem(error))
+        source = self._show_frame(found, 1) if canvas["visible"] else None
+        return *ChosenClip(clip, note, canvas, frame | {"value": 1}, source), *self.without_results(request)
+
+    def show_atlas(self, clip: str | None) -> tuple:
+        """Return note, canvas and frame number for a clip that was set with its frame, whose painting stays."""
+        if clip is None:
+            return SAME, SAME, SAME
+        try:
+            return self._about_atlas(self._read(clip), Path(clip).name)
+        except UserError as error:
+            return self._problem(error), HIDDEN, SAME
+
+    def _problem(self, error: UserError) -> str:
+        return status_text(as_sentence(str(error).replace(f"{self.config.atlases}/", "")), problem=True)
+
+    def _about_atlas(self, clip: WholeClip, name: str) -> tuple[str, dict, dict]:
+        """Which atlas was found, or how one is made; whether there is something to paint on; the number of frames."""
+        frame = gr.update(maximum=len(clip.frames))
+        try:
+            atlas = find_atlas(self.config.atlases, as_tensor(clip))
+        except MissingAtlasError:
+            return HOW_TO_MAKE.format(escape(command_for(clip, name))), HIDDEN, frame
         note = f'<p class="hint">Its atlas was found: {escape(atlas.path.parent.name)}, {atlas.psnr:.1f} dB.</p>'
-        frame = gr.update(value=1, maximum=num_frames)
-        shown = ChosenClip(clip, note, gr.update(visible=True), frame, self._show_frame(found, 1))
-        return *shown, *panel
+        return note, gr.update(visible=True), frame
 
     def show_frame(self, clip: str | None, number: float) -> PainterData | None:
         """Show another frame in the painter, with nothing painted on it; raises gr.Error if the clip is gone."""

@@ -54,6 +54,7 @@ async function show() {
   complain(shown.error || shown.frames_error || "");
   find(".handles").classList.remove("painter-busy");
   showFrames(shown);
+  if (shown.saved_frames?.length && shown.size) return ask({ new_frames: shown.saved_frames, saved_frames: [] });
   const isActive = mode !== "paint";
   if (shown.motion !== words() || shown.is_active !== isActive) {
     props.value = { ...shown, motion: words(), is_active: isActive };

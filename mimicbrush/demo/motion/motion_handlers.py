@@ -116,7 +116,7 @@ class MotionHandlers(EditHandlers):
             return HandlesData(**{name: getattr(handles, name) for name in OF_FRAMES})
         picture = sha256(painting.picture)  # its path changes when Gradio copies it
         is_another = handles.picture not in ("", picture)
-        kept = OF_FRAMES if is_another else (*OF_FRAMES, "motion", "is_active")
+        kept = OF_FRAMES if is_another else (*OF_FRAMES, "saved_frames", "motion", "is_active")
         shown = HandlesData(picture=picture, size=painting.size, **{name: getattr(handles, name) for name in kept})
         if not shown.is_active:
             return shown

@@ -58,6 +58,8 @@ class HandlesData(GradioModel):
     """The moments of a clip between which the motion happens."""
     new_frames: list[FileData] = Field(default=[], max_length=10)
     """Files chosen last, not checked yet."""
+    saved_frames: list[FileData] = Field(default=[], max_length=2)
+    """Files of an earlier visit, chosen again once their picture is there."""
     replaces_picture: bool = False
     """Whether the first frame becomes the picture."""
     error: str = ""

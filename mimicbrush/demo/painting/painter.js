@@ -10,7 +10,7 @@ const stage = find(".painter-stage"), view = makeView(frame, [picture, stage], s
 const overlay = makeOverlay(canvas, view, raster, () => (hasBox(tool) ? 0 : side));
 const CLICK = 4;  // pixels of the screen that a click may move
 const FIRST_BRUSH = 0.08;  // of the picture's longer side
-let tool = cropping ? "box" : "brush", side = 1, drawn = null, painted = null, shownPicture = null, newPicture = null, ownColour = null, chosen = null;
+let tool = cropping ? "box" : "brush", side = 1, drawn = null, painted = null, shownPicture = null, newPicture = null, ownColour = null;
 
 // --- showing -------------------------------------------------------------------------------------------------------
 
@@ -27,11 +27,6 @@ function follow(value) {
 // A picture can be painted on only after it has loaded.
 async function show() {
   const value = props.value;
-  if (value?.restored && chosen) {
-    props.value = chosen;  // a picture was chosen before what the browser had kept arrived
-    return;
-  }
-  if (!value?.restored && (value?.picture || value?.new_picture)) chosen = value;
   complain(value?.error ?? "");
   const isChecked = !value?.new_picture && !value?.new_mask;
   setBusy(!isChecked || Boolean(value?.selection?.length));
@@ -122,8 +117,7 @@ const say = (text) => (find(".painter-said").textContent = text);
 
 function send(isUndone) {
   const state = history.now();
-  props.value = { ...props.value, ...state, new_picture: null, new_mask: null, selection: [], error: "", restored: false };
-  chosen = props.value;
+  props.value = { ...props.value, ...state, new_picture: null, new_mask: null, selection: [], error: "" };
   complain("");
   trigger("input");
   show();
@@ -260,8 +254,7 @@ takeFiles(find(".painter"), {
   maxMegabytes: props.upload_mb, complain, setBusy, send: sending.send, isMeant,
   taken(name, data, url) {
     if (name === "new_picture") newPicture = url;
-    props.value = { ...props.value, [name]: data, error: "", restored: false };
-    chosen = props.value;
+    props.value = { ...props.value, [name]: data, error: "" };
     trigger("upload");
   },
 });

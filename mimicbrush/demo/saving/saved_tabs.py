@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from mimicbrush.demo.config import Limits
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.protection.error_log import one_line
-from mimicbrush.demo.result_panel import SAME, FinishedEdit, Result
+from mimicbrush.demo.result_panel import FinishedEdit, Result
 from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.demo.uploads import accept
 from mimicbrush.errors import UserError
@@ -84,7 +84,7 @@ def make_kept_results(kind: str) -> gr.HTML:
 
 
 def make_saved_tab() -> gr.HTML:
-    """Make an invisible component whose value is SavedTab."""
+    """Make an invisible component whose value is SavedTab: as it was kept, and then as the server checked it."""
     saved = gr.HTML(visible=False)
     saved.data_model = SavedTab
     return saved
@@ -116,55 +116,42 @@ def named_controls(controls: Mapping[str, Component | Sequence[Component]]) -> d
 
 def restored(
     saved: SavedTab | None, controls: Mapping[str, Component], limits: Limits, folders: TemporaryFolders
-) -> list[object]:
-    """Values of the controls, in their order; a control keeps its value where nothing usable was saved."""
-    values = {} if saved is None else saved.values
-    found = []
+) -> dict[str, Any]:
+    """Values of the controls, as the browser holds them, by name, without those of which nothing usable was saved."""
+    values, found = {} if saved is None else saved.values, {}
     for name, control in controls.items():
+        if values.get(name) is None:
+            continue
         try:
-            found.append(_restored(control, values[name], limits, folders) if name in values else _empty(control))
+            shown = control.postprocess(_restored(control, values[name], limits, folders))
         except UNUSABLE as error:
             log.warning("%s could not be restored: %s", name, one_line(error))
-            found.append(_empty(control))
+            continue
+        found[name] = shown.model_dump() if isinstance(shown, BaseModel) else shown
     return found
-
-
-def _empty(control: Component) -> object:
-    """Keep the control's value; SAME for one with a data model would make Gradio lose the model."""
-    if _is_painter(control):
-        return PainterData(restored=True)
-    return control.data_model() if isinstance(control, gr.HTML) else SAME
-
-
-def _is_painter(control: Component) -> bool:
-    return isinstance(control, gr.HTML) and control.data_model is PainterData
 
 
 def _restored(control: Component, value: Any, limits: Limits, folders: TemporaryFolders) -> object:
     """Check a saved value, which may come from an older version of the page; raises an error if it is unusable."""
-    if _is_painter(control):
-        painting = from_browser(PainterData.model_validate(value or {}, context=MARKED))
-        if painting is None:
-            return _empty(control)
-        shown = to_browser(accept(painting, limits, folders.new_folder()))
-        return shown.model_copy(update={"restored": True})
     if isinstance(control, gr.HTML):
-        return control.data_model(**{name: each for name, each in value.items() if isinstance(each, str)})
+        data = control.data_model.model_validate(value, context=MARKED)
+        painting = from_browser(data) if isinstance(data, PainterData) else None
+        return data if painting is None else to_browser(accept(painting, limits, folders.new_folder()))
     if isinstance(control, gr.Video | gr.File):
-        if value is None:
-            return SAME
         return FileData.model_validate(value.get("video") or value, context=MARKED).path
     if isinstance(control, gr.Checkbox):
         return bool(value)
     if isinstance(control, gr.Textbox):
-        return str(value or "")[:MAX_TEXT]
+        return str(value)[:MAX_TEXT]
     if isinstance(control, gr.Radio):
-        return value if value in [choice for _, choice in control.choices] else SAME
+        if value not in [choice for _, choice in control.choices]:
+            raise ValueError(f"{value} is no choice")
+        return value
     if isinstance(control, gr.Slider):
         return min(max(_number(value), control.minimum), control.maximum)
     if isinstance(control, gr.Number):
         return _number(value)
-    return SAME
+    raise TypeError(f"a {type(control).__name__} is not saved")
 
 
 def _number(value: Any) -> float:

@@ -1,6 +1,6 @@
 // Values of controls as they are saved: without what the server makes again, and with the files apart.
 
-const MADE_AGAIN = /_preview$|^new_|^selection$|^error$|^restored$/;
+const MADE_AGAIN = /_preview$|^new_|^selection$|^error$/;
 const isFile = (value) => value?.meta?._type === "gradio.FileData" && Boolean(value.path);
 
 // Changes each file within a value; `change` may be asynchronous.
@@ -20,9 +20,22 @@ function savable(value, files) {
   }
   if (Array.isArray(value)) return value.map((each) => savable(each, files));
   if (!value || typeof value !== "object") return value;
-  if ("previewed" in value) return { motion: value.motion };  // of the handles, whose files are made again
+  if ("motion" in value) {  // of the handles, whose previews are made again, and the motion of two frames, too
+    const { motion, picture, frames, times } = value;
+    return { motion, picture: picture ?? "", times: times ?? [], saved_frames: savable(frames ?? [], files) };
+  }
   const kept = Object.entries(value).filter(([name]) => !MADE_AGAIN.test(name));
   return Object.fromEntries(kept.map(([name, each]) => [name, savable(each, files)]));
+}
+
+// Whether two values are equal for a visitor; what was never set may be null, empty or false.
+const isSame = (a, b) => JSON.stringify(essence(a)) === JSON.stringify(essence(b));
+
+function essence(value) {
+  if (isFile(value)) return value.path;
+  if (!value || typeof value !== "object") return value === 0 ? 0 : value || undefined;
+  const kept = Object.entries(value).map(([name, each]) => [name, essence(each)]).filter(([, each]) => each !== undefined);
+  return kept.length ? kept : undefined;
 }
 
 // What is painted, in words that can be compared; empty if nothing is.

@@ -70,7 +70,7 @@ async function removeUnneeded() {
 }
 
 // The saved state of a tab as the server takes it: that of this page, otherwise the last one of another.
-async function restoreTab(kind) {
+async function keptTab(kind) {
   try {
     const records = (await store.all("tabs")).filter((record) => record.kind === kind && record.format === FORMAT);
     records.sort((a, b) => (b.page === page) - (a.page === page) || b.time - a.time);
@@ -80,9 +80,15 @@ async function restoreTab(kind) {
   } catch (problem) {
     refuse(problem);
     return { page, values: {} };
-  } finally {
-    ready.add(kind);
   }
+}
+
+// Values for the controls from a kept state that the server has checked, which may take seconds on a slow line; undefined
+// leaves a control as it is, such as one that the visitor has changed since the page was opened.
+function restoreTab(kind, names, kept, values) {
+  ready.add(kind);
+  const initial = window.mimicbrushInitial[kind];
+  return names.map((name, i) => (isSame(values[i], initial[i]) ? kept?.values[name] : undefined));
 }
 
 // A file that the server no longer has is sent once more.
@@ -137,7 +143,7 @@ element.querySelector(".saving-about").textContent = KEEPS;
 store.open().catch(refuse);
 watchConnection(say);
 window.mimicbrushSaving = {
-  page, saveTab, restoreTab, markUsed, keepResult, resultsOf,
+  page, saveTab, keptTab, restoreTab, markUsed, keepResult, resultsOf,
   keepFile: (file, blob) => keepFile(file, async () => blob).catch(refuse),
   removeResult: (path) => store.remove("results", path),
 };

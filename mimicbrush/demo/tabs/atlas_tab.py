@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from mimicbrush.demo.atlases.atlas_handlers import PROMPT, REFERENCE, AtlasHandlers, ChosenClip
+from mimicbrush.demo.atlases.atlas_handlers import MAX_FRAMES, PROMPT, REFERENCE, AtlasHandlers, ChosenClip
 from mimicbrush.demo.atlases.clip_editors import ClipEditors
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.controls import QUIET, Controls, Tab, connect, make_result_panel, make_seed, make_slider
@@ -52,9 +52,8 @@ def atlas_tab(editor: ClipEditors, config: DemoConfig, folders: TemporaryFolders
                 shown = _clips_of_result()
     settings, only_by_reference = _settings(editor, config)
     controls = {"clip": chosen.clip, "number": chosen.frame, "guide": guide.guide, **guide.controls, **settings}
-    # The clip decides which frames and controls there are, so it is chosen anew.
-    not_saved = ("source", "clip", "number")
-    connect(handlers, panel, chosen.source, controls, kind="atlas", not_saved=not_saved)
+    restored = connect(handlers, panel, chosen.source, controls, kind="atlas")
+    restored.then(handlers.show_atlas, chosen.clip, [chosen.note, chosen.canvas, chosen.frame], **QUIET)
     gr.on([chosen.clip.upload, chosen.clip.clear], handlers.choose_clip, chosen.clip, [*chosen, *panel], **QUIET)
     shown_frame = [chosen.clip, chosen.frame]
     chosen.frame.input(handlers.show_frame, shown_frame, chosen.source, trigger_mode="always_last", **QUIET)
@@ -69,7 +68,7 @@ def _clip_and_frame(config: DemoConfig) -> ChosenClip:
     clip = gr.Video(label="Clip", sources=["upload"], height=280, elem_classes="clip")
     note = gr.HTML(elem_classes="atlas-note bare")
     with gr.Column(visible=False) as canvas:
-        frame = gr.Slider(1, 2, 1, step=1, label="Frame", info=FRAME, elem_classes="frame")
+        frame = gr.Slider(1, MAX_FRAMES, 1, step=1, label="Frame", info=FRAME, elem_classes="frame")
         source = make_painter(limits=config.limits, title="Frame", hint=PAINT, elem_classes="source atlas bare")
     return ChosenClip(clip, note, canvas, frame, source)
 
