@@ -10,14 +10,16 @@ import gradio as gr
 from gradio.components import Component
 from gradio.context import Context
 from gradio.events import Dependency
-from PIL import Image
 
 from mimicbrush.demo.config import DemoConfig
-from mimicbrush.demo.handlers import EditHandlers
+from mimicbrush.demo.examples.example import TabExamples
+from mimicbrush.demo.examples.examples_by_tab import EXAMPLES
+from mimicbrush.demo.examples.gallery import HEADING, filled, gallery_items
+from mimicbrush.demo.handlers import EditHandlers, chosen_number
 from mimicbrush.demo.live_preview import make_live_preview
 from mimicbrush.demo.number_fields import MAX_SEED, NumberField, number_fields
 from mimicbrush.demo.painter import make_painter
-from mimicbrush.demo.result_panel import NOTHING_YET, ResultPanel
+from mimicbrush.demo.result_panel import NOTHING_YET, ResultPanel, status_text
 from mimicbrush.demo.saving.saved_tabs import (
     SavedTab,
     kept_results,
@@ -31,12 +33,11 @@ from mimicbrush.edit.config import EditConfig
 
 PAINT = "Paint over the part that should change. Within the soft border around it, the result blends into the picture."
 SEED = "The same seed gives the same result. The next edit uses another one, unless it is pinned."
-SHOW_PICTURE = """() => document.querySelector(".source").scrollIntoView({ behavior: "smooth", block: "nearest" })"""
+SHOW_PICTURE = """() => [...document.querySelectorAll(".columns")].find((each) => each.checkVisibility())
+  ?.scrollIntoView({ behavior: "smooth", block: "start" })"""
 """The picture is far above the results."""
 SHOW_EXAMPLE = f"() => innerWidth > 640 && ({SHOW_PICTURE})()"
 """On a phone, one would lose the example that one has chosen; there, Edit is always in reach."""
-
-EXAMPLES = "<p><strong>Examples</strong>: choose one, then press Edit. On the right is what to expect.</p>"
 
 FORGET_PROBLEM = """(status) => status.replace(/<p class="problem".*?<\\/p>/s, "")"""
 """Removes an error from the status when a control is changed, which may solve it."""
@@ -64,6 +65,8 @@ class Tab(NamedTuple):
     """Tells a visitor what such an edit does; part of the page's introduction."""
     config_class: type[EditConfig]
     """Config of the edit that the controls describe."""
+    handlers: type[EditHandlers]
+    """Class of its reactions to what a visitor does."""
     build: Callable[[SharedEditor, DemoConfig, TemporaryFolders], None]
     """Function that draws the controls and connects them, within a gr.Blocks."""
     has_default: bool = False
@@ -77,11 +80,12 @@ def connect(
     controls: Controls,
     *,
     kind: str,
-) -> Dependency:
-    """Connect the parts of every tab: picture, Edit, Stop and results, and what the browser keeps of them.
+) -> tuple[Dependency, Dependency]:
+    """Connect the parts of every tab: picture, Edit, Stop and results, what the browser keeps of them, and examples.
 
     controls: by parameters of `make_config`; besides, `pinned` says whether the seed stays; kind: names the tab in the
-    browser's store. Returns the event after which the controls have the values that the browser kept.
+    browser's store, and its examples. Returns the events after which all controls have other values: those that the
+    browser kept, and those of an example.
     """
     controls = dict(controls)
     pinned = controls.pop("pinned")
@@ -101,7 +105,29 @@ def connect(
     panel.use.click(handlers.use_result, [source, panel.picture], source, **QUIET).then(None, js=SHOW_PICTURE)
     seed = controls["seed"]
     panel.results.change(handlers.next_seed, [panel.results, seed, pinned], seed, **QUIET)
-    return _save(handlers, panel, named_controls(given | {"pinned": pinned}), kind)
+    restored = _save(handlers, panel, named_controls(given | {"pinned": pinned}), kind)
+    if kind in EXAMPLES:
+        return restored, _offer_examples(handlers, panel, given, EXAMPLES[kind])
+    return restored, restored
+
+
+def _offer_examples(
+    handlers: EditHandlers, panel: ResultPanel, controls: Controls, examples: TabExamples
+) -> Dependency:
+    """Draw the examples of a tab; choosing one sets its controls. Returns the event after which they are set."""
+    gr.HTML(HEADING.format(maker=examples.maker), elem_classes="heading bare")
+    items = gallery_items(examples, handlers.folders)
+    gallery = make_gallery(items, columns=2, object_fit="contain", elem_classes="examples")
+
+    def load_example(request: gr.Request, event: gr.SelectData) -> tuple:
+        example = examples.examples[chosen_number(event, len(examples.examples))]
+        values = filled(example, controls, handlers.config.limits, handlers.folders)
+        ready = status_text("The example is there; press Edit.") + NOTHING_YET
+        return *values, *handlers.without_results(request)._replace(status=ready)
+
+    loaded = gallery.select(load_example, None, [*_flat(controls), *panel], **QUIET)
+    loaded.then(None, js=SHOW_EXAMPLE)
+    return loaded
 
 
 def _save(handlers: EditHandlers, panel: ResultPanel, controls: dict[str, Component], kind: str) -> Dependency:
@@ -211,12 +237,6 @@ def make_result_panel() -> ResultPanel:
     further = gr.Column(visible=False)
     results = gr.State()
     return ResultPanel(status, edit, stop, preview, live, slider, gallery, picture, zip_file, use, further, results)
-
-
-def make_examples(pictures: list[tuple[Image.Image, str]]) -> gr.Gallery:
-    """Draw the examples of a tab: what is painted, the reference if there is one, and the expected result."""
-    gr.HTML(EXAMPLES, elem_classes="heading bare")
-    return make_gallery(pictures, columns=2, object_fit="contain", elem_classes="examples")
 
 
 def make_gallery(pictures: list | None = None, *, object_fit: str = "cover", **options: object) -> gr.Gallery:

@@ -1,66 +1,85 @@
-"""Make the expected results of the page's examples: `python -m mimicbrush.demo.example_results [NAME...]`.
+"""Make the pictures of the page's examples: `python -m mimicbrush.demo.example_results [--weights W] [NAME...]`.
 
-The default edits them as the page does when it is started without options, so new weights need this command once more.
+Each joins what an example gives and what its editor makes of it, so new weights need this command once more.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
+from mimicbrush.demo.atlases.clip_editors import ClipEditors
 from mimicbrush.demo.config import DemoConfig
-from mimicbrush.demo.examples import (
-    MOTION_EXAMPLES,
-    REFERENCE_EXAMPLES,
-    RESULTS,
-    MotionExample,
-    ReferenceExample,
-    write_reference,
-    write_source,
-)
-from mimicbrush.demo.motion.motion_handlers import motion_edit_config
-from mimicbrush.demo.server import load_editors
-from mimicbrush.demo.tabs.reference_tab import reference_edit_config
-from mimicbrush.demo.uploads import accept
+from mimicbrush.demo.examples.drawn_examples import ATLAS_CLIP, SHIPPED
+from mimicbrush.demo.examples.examples_by_tab import EXAMPLES
+from mimicbrush.demo.examples.gallery import joined
+from mimicbrush.demo.server import load_editors, share
+from mimicbrush.demo.shared_editor import SharedEditor
+from mimicbrush.demo.tabs import TABS, atlas_tab
+from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.edit.config import EditConfig
-from mimicbrush.edit.editing import edit
-from mimicbrush.pictures.screen_copies import read_screen_copy
+from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
+from mimicbrush.files import PICTURE_SUFFIXES
+from mimicbrush.pictures.conversion import to_pil
+from mimicbrush.pictures.reading import read_rgb
+from mimicbrush.pictures.writing import encode_webp
+from mimicbrush.video.whole_clip import read_whole_clip
 
-SIDE, QUALITY = 480, 82
-"""Longer side in pixels, and quality, of the stored results."""
-COMMON = {"num_images": 1, "seed": 0}
-
-
-def make_results(names: list[str]) -> None:
-    """Edit the examples of these names, or all, and store their results."""
-    config = DemoConfig()
-    editors = load_editors(config)
-    RESULTS.mkdir(exist_ok=True)
-    for example in (*REFERENCE_EXAMPLES, *MOTION_EXAMPLES):
-        if names and example.name not in names:
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            uploads, edited = Path(folder) / "uploads", Path(folder) / "edited"
-            uploads.mkdir()
-            edited.mkdir()
-            wanted = _edit_config(example, config, uploads, edited)
-            (made,) = edit(editors[wanted.request_class], wanted)
-            encoded = read_screen_copy(made.output, SIDE).encode(QUALITY)
-            (RESULTS / f"{example.name}.webp").write_bytes(encoded)
-        print(f"{example.title} -> {RESULTS / example.name}.webp", flush=True)
+QUALITY = 82
+SHOWN_FRAMES = (0, -1)
+"""Frames of a resulting clip that are shown."""
 
 
-def _edit_config(
-    example: ReferenceExample | MotionExample, config: DemoConfig, uploads: Path, folder: Path
-) -> EditConfig:
-    source = accept(write_source(example, uploads), config.limits, uploads)
-    if isinstance(example, MotionExample):
-        return motion_edit_config(config, folder, source, example.motion, prompt="", **COMMON)
-    reference = accept(write_reference(example, uploads), config.limits, uploads, is_reference=True)
-    chosen = {"keep_shape": example.keep_shape, "crop_to_mask": example.crop_to_mask}
-    return reference_edit_config(config, folder, source, [reference], **chosen, **COMMON)
+def example_page(weights: str) -> DemoConfig:
+    """A page with the editors that make the expected results."""
+    editors = {kind: dict(each.editor) for kind, each in EXAMPLES.items() if each.editor}
+    for spec in editors.values():
+        if "checkpoint" in spec.get("init_args", {}):
+            spec["init_args"] = spec["init_args"] | {"checkpoint": weights}
+    return DemoConfig(weights=weights, editors=editors, atlases=ATLAS_CLIP.parent)
+
+
+def make_results(config: DemoConfig, names: list[str]) -> None:
+    """Edit the examples of these names, or all, and store their pictures."""
+    editors = share(load_editors(config), config)
+    tabs = {tab.config_class.kind: (tab, editors[request_class]) for request_class, tab in TABS.items()}
+    tabs["atlas"] = atlas_tab.TAB, ClipEditors(tabs[ReferenceEditConfig.kind][1])
+    for kind, (tab, editor) in tabs.items():
+        for example in EXAMPLES[kind].examples:
+            if names and example.name not in names:
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                folders = TemporaryFolders(Path(folder))
+                wanted = tab.handlers(editor, config, folders).make_config(**example.given(folders, config.limits))
+                picture = joined(example, _results(editor, wanted))
+            path = SHIPPED / f"{example.name}.webp"
+            path.write_bytes(encode_webp(np.asarray(picture), quality=QUALITY))
+            print(f"{example.title} -> {path}", flush=True)
+
+
+def _results(editor: SharedEditor | ClipEditors, wanted: EditConfig) -> list[Image.Image]:
+    *_, written = editor.edit(wanted, visitor="")
+    output = written.config.output
+    if output.suffix in PICTURE_SUFFIXES:
+        return [to_pil(read_rgb(output))]
+    frames = read_whole_clip(output).frames
+    return [to_pil(frames[number]) for number in SHOWN_FRAMES]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make the pictures of the page's examples.")
+    parser.add_argument("--weights", default=DemoConfig.weights, help="weights that edit by references")
+    known = [each.name for tab in EXAMPLES.values() for each in tab.examples]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"examples, by default all: {', '.join(known)}")
+    given = parser.parse_args()
+    if unknown := sorted(set(given.names) - set(known)):
+        parser.error(f"there is no example {', '.join(unknown)}; choose from {', '.join(known)}")
+    make_results(example_page(given.weights), given.names)
 
 
 if __name__ == "__main__":
-    make_results(sys.argv[1:])
+    main()

@@ -69,3 +69,7 @@ def test_a_frame_is_painted_and_the_edit_is_played(visit, clip, tmp_path):
     page.locator(".atlas .painter-canvas").wait_for()
     assert coverage(page, "atlas") == pytest.approx(painted, abs=0.002) and painted > 0
     assert page.get_by_label("number input for Frame").input_value() == str(NUM_FRAMES)
+    page.locator(".examples img >> visible=true").first.click()
+    page.get_by_text("Its atlas was found: fish").wait_for()
+    page.locator(".atlas .painter-mask[width='64']").wait_for(state="attached")
+    press_edit(page)

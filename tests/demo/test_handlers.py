@@ -18,7 +18,6 @@ from PIL import Image
 from mimicbrush.command import call_command
 from mimicbrush.demo.config import Limits
 from mimicbrush.demo.edit_queue import StoppedError
-from mimicbrush.demo.examples import REFERENCE_EXAMPLES as EXAMPLES
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.result_panel import NOTHING_YET, FinishedEdit, ResultPanel
 from mimicbrush.demo.strokes import PaintedPicture, Stroke
@@ -307,7 +306,7 @@ def test_another_picture_ends_the_edit_of_the_former(handlers, source, reference
     before = last_view(handlers, source, reference).results
     for change in (
         lambda: handlers.check_source(VISITOR, chosen(PainterData(), new_picture=reference.picture)),
-        lambda: handlers.load_example(VISITOR, SimpleNamespace(index=0)),
+        lambda: handlers.without_results(VISITOR),
     ):
         views = start(handlers, source, reference, before=before, num_inference_steps=100)
         next(views)
@@ -321,16 +320,3 @@ def test_an_upload_that_breaks_the_reader_is_reported_and_logged(handlers, sourc
     monkeypatch.setattr("mimicbrush.demo.handlers.accept", lambda *_, **__: 1 / 0)
     assert "unexpected" in handlers.check_reference(chosen(PainterData(), new_picture=source.picture)).error
     assert "ZeroDivisionError" in caplog.text
-
-
-@pytest.mark.parametrize("number", range(len(EXAMPLES)))
-def test_examples_are_ready_to_be_edited(handlers, number):
-    source, reference, *rest = handlers.load_example(VISITOR, SimpleNamespace(index=number))
-    further, (keep_shape, crop_to_mask), view = rest[:3], rest[3:5], ResultPanel(*rest[5:])
-    assert further == [None] * 3 and view.results is None
-    chosen = {"keep_shape": keep_shape, "crop_to_mask": crop_to_mask}
-    source, reference = from_browser(source), from_browser(reference)
-    view = last_view(handlers, source, reference, num_inference_steps=1, **chosen)
-    assert "Done" in view.status
-    changed = (pixels(source.picture) != pixels(view.results.config.outputs[0])).any(axis=-1)
-    assert 0.005 < changed.mean() < 0.5

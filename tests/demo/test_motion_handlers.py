@@ -14,7 +14,6 @@ from gradio.data_classes import FileData
 from PIL import Image
 
 from mimicbrush.command import call_command
-from mimicbrush.demo.examples import MOTION_EXAMPLES, thumbnail
 from mimicbrush.demo.motion.motion_handlers import MotionHandlers
 from mimicbrush.demo.motion.motion_handles import HandlesData
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
@@ -178,11 +177,3 @@ def test_frames_that_break_the_reader_are_reported_and_logged(handlers, monkeypa
     monkeypatch.setattr("mimicbrush.demo.motion.motion_handlers.read_pair", lambda *_: 1 / 0)
     assert "unexpected" in handlers.take_frames(VISITOR, None, HandlesData())[1].frames_error
     assert "ZeroDivisionError" in caplog.text
-
-
-@pytest.mark.parametrize("number", range(len(MOTION_EXAMPLES)))
-def test_examples_are_ready_to_be_moved(handlers, number):
-    source, shown, estimated, *_ = handlers.load_example(VISITOR, SimpleNamespace(index=number))
-    shown = handlers.show_motion(source, shown, estimated)
-    made = handlers.make_config(source=source, handles=shown, estimated=None, prompt="", num_images=1, seed=0)
-    assert made.move == MOTION_EXAMPLES[number].motion and thumbnail(MOTION_EXAMPLES[number]).height == 240

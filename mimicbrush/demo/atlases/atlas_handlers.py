@@ -13,9 +13,11 @@ import gradio as gr
 
 from mimicbrush.atlas.config import AtlasConfig
 from mimicbrush.atlas.made_atlases import MissingAtlasError, find_atlas
+from mimicbrush.atlas.stored_atlas import AtlasFile, open_atlas
 from mimicbrush.demo.clips.clip_handlers import ClipHandlers, ClipPanel
 from mimicbrush.demo.clips.clip_uploads import check_clip
 from mimicbrush.demo.edit_configs import chosen_editor, copy_picture, painted_mask, prompt_lines
+from mimicbrush.demo.examples.drawn_examples import ATLAS_CLIP
 from mimicbrush.demo.number_fields import check_number_fields
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.result_panel import SAME, FinishedEdit, ResultPanel, as_sentence, status_text
@@ -28,6 +30,7 @@ from mimicbrush.edit.kinds.layer_edit import LayerEditConfig
 from mimicbrush.edit.kinds.reference_edit import LoadConfig, ReferenceEditConfig
 from mimicbrush.editors.text2live.clip_settings import CLIP_PRESETS
 from mimicbrush.errors import Faults, UserError
+from mimicbrush.files import sha256
 from mimicbrush.pictures.writing import write_image
 from mimicbrush.video.whole_clip import WholeClip, as_tensor, read_whole_clip
 
@@ -72,7 +75,7 @@ class AtlasHandlers(ClipHandlers):
             return *NO_CLIP, *self.without_results(request)
         try:
             found = self._read(clip)
-            note, canvas, frame = self._about_atlas(found, Path(clip).name)
+            note, canvas, frame = self._about_atlas(Path(clip), found)
         except UserError as error:
             return *NO_CLIP, *ResultPanel(self._problem(error))
         source = self._show_frame(found, 1) if canvas["visible"] else None
@@ -83,20 +86,26 @@ class AtlasHandlers(ClipHandlers):
         if clip is None:
             return SAME, SAME, SAME
         try:
-            return self._about_atlas(self._read(clip), Path(clip).name)
+            return self._about_atlas(Path(clip), self._read(clip))
         except UserError as error:
             return self._problem(error), HIDDEN, SAME
 
     def _problem(self, error: UserError) -> str:
         return status_text(as_sentence(str(error).replace(f"{self.config.atlases}/", "")), problem=True)
 
-    def _about_atlas(self, clip: WholeClip, name: str) -> tuple[str, dict, dict]:
+    def _find_atlas(self, clip: Path, read: WholeClip) -> AtlasFile:
+        """The atlas of a clip; that of the example lies beside it."""
+        if sha256(clip) == sha256(ATLAS_CLIP):
+            return open_atlas(ATLAS_CLIP.parent)
+        return find_atlas(self.config.atlases, as_tensor(read))
+
+    def _about_atlas(self, clip: Path, read: WholeClip) -> tuple[str, dict, dict]:
         """Which atlas was found, or how one is made; whether there is something to paint on; the number of frames."""
-        frame = gr.update(maximum=len(clip.frames))
+        frame = gr.update(maximum=len(read.frames))
         try:
-            atlas = find_atlas(self.config.atlases, as_tensor(clip))
+            atlas = self._find_atlas(clip, read)
         except MissingAtlasError:
-            return HOW_TO_MAKE.format(escape(command_for(clip, name))), HIDDEN, frame
+            return HOW_TO_MAKE.format(escape(command_for(read, clip.name))), HIDDEN, frame
         note = f'<p class="hint">Its atlas was found: {escape(atlas.path.parent.name)}, {atlas.psnr:.1f} dB.</p>'
         return note, gr.update(visible=True), frame
 
@@ -135,7 +144,7 @@ class AtlasHandlers(ClipHandlers):
         with faults.collect():
             seed = check_number_fields(seed, self.config.limits)
         faults.refuse()
-        atlas = find_atlas(self.config.atlases, as_tensor(self._read(clip)))
+        atlas = self._find_atlas(Path(clip), self._read(clip))
         copied = Path(shutil.copyfile(clip, folder / f"source{Path(clip).suffix.lower()}"))
         files = {"source": copied, "atlas": atlas.path.parent, "output": folder / "result.mp4"}
         return config_class(**own, **files, **seed, layer_format=LAYER_FORMAT)

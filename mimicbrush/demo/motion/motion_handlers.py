@@ -16,8 +16,7 @@ from torch import Tensor
 
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.edit_configs import checked_settings, chosen_editor, painted_mask
-from mimicbrush.demo.examples import MOTION_EXAMPLES, write_source
-from mimicbrush.demo.handlers import UNEXPECTED, EditHandlers, chosen_number
+from mimicbrush.demo.handlers import UNEXPECTED, EditHandlers
 from mimicbrush.demo.motion.motion_handles import HandlesData
 from mimicbrush.demo.motion.motion_preview import (
     PREVIEW_SIDE,
@@ -99,8 +98,8 @@ class MotionHandlers(EditHandlers):
         self,
         source: PainterData | None,
         handles: HandlesData | None,
-        estimated: EstimatedMotion | None,
-        prompt: str | None,
+        estimated: EstimatedMotion | None = None,
+        prompt: str | None = None,
         **settings: object,
     ) -> MotionEditConfig:
         motion = _motion_of(handles or HandlesData(), estimated)
@@ -157,15 +156,6 @@ class MotionHandlers(EditHandlers):
         panel = self.without_results(request) if is_new else ResultPanel()
         # Never SAME for a component with a data model: Gradio would make the component anew, without the model.
         return shown, self.show_motion(shown, taken, estimated), estimated, *panel
-
-    def load_example(self, request: gr.Request, event: gr.SelectData) -> tuple:
-        """Return source, handles, no motion of two frames, and an empty result panel."""
-        example = MOTION_EXAMPLES[chosen_number(event, len(MOTION_EXAMPLES))]
-        painting = accept(
-            write_source(example, self.folders.new_folder()), self.config.limits, self.folders.new_folder()
-        )
-        handles = HandlesData(picture=sha256(painting.picture), motion=example.motion)
-        return to_browser(painting), handles, None, *self.without_results(request)
 
     def show_layers(self, results: FinishedEdit | None) -> object:
         """Show the layers of a new result."""

@@ -52,8 +52,9 @@ def atlas_tab(editor: ClipEditors, config: DemoConfig, folders: TemporaryFolders
                 shown = _clips_of_result()
     settings, only_by_reference = _settings(editor, config)
     controls = {"clip": chosen.clip, "number": chosen.frame, "guide": guide.guide, **guide.controls, **settings}
-    restored = connect(handlers, panel, chosen.source, controls, kind="atlas")
-    restored.then(handlers.show_atlas, chosen.clip, [chosen.note, chosen.canvas, chosen.frame], **QUIET)
+    about_atlas = [chosen.note, chosen.canvas, chosen.frame]
+    for all_set in connect(handlers, panel, chosen.source, controls, kind="atlas"):
+        all_set.then(handlers.show_atlas, chosen.clip, about_atlas, **QUIET)
     gr.on([chosen.clip.upload, chosen.clip.clear], handlers.choose_clip, chosen.clip, [*chosen, *panel], **QUIET)
     shown_frame = [chosen.clip, chosen.frame]
     chosen.frame.input(handlers.show_frame, shown_frame, chosen.source, trigger_mode="always_last", **QUIET)
@@ -118,4 +119,4 @@ def _clips_of_result() -> list:
 
 
 INTRODUCTION = "Paint over one frame of a clip that has an atlas, and the edit of that frame moves with the clip."
-TAB = Tab("Clip with its atlas", INTRODUCTION, ReferenceEditConfig, atlas_tab)
+TAB = Tab("Clip with its atlas", INTRODUCTION, ReferenceEditConfig, AtlasHandlers, atlas_tab)

@@ -54,4 +54,4 @@ def _clip_panel() -> ClipPanel:
 
 
 INTRODUCTION = "Choose a clip and a picture of another object, and that object takes the place of the one in the clip."
-TAB = Tab("Clip", INTRODUCTION, VideoEditConfig, clip_tab)
+TAB = Tab("Clip", INTRODUCTION, VideoEditConfig, ClipHandlers, clip_tab)

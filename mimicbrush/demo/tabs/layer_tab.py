@@ -147,4 +147,4 @@ def _layer_panel() -> LayerPanel:
 
 
 INTRODUCTION = "Describe a change in words, and a layer that shows it is drawn over the picture."
-TAB = Tab("As a layer", INTRODUCTION, LayerEditConfig, layer_tab)
+TAB = Tab("As a layer", INTRODUCTION, LayerEditConfig, LayerHandlers, layer_tab)

@@ -7,16 +7,13 @@ import gradio as gr
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.controls import (
     QUIET,
-    SHOW_PICTURE,
     Tab,
     common_settings,
     connect,
-    make_examples,
     make_gallery,
     make_result_panel,
     make_source_painter,
 )
-from mimicbrush.demo.examples import MOTION_EXAMPLES, thumbnail
 from mimicbrush.demo.motion.motion_handlers import MotionHandlers
 from mimicbrush.demo.motion.motion_handles import make_handles
 from mimicbrush.demo.shared_editor import SharedEditor
@@ -54,10 +51,8 @@ def motion_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolde
     shown = {"trigger_mode": "always_last", **QUIET}
     gr.on([source.change, handles.input], handlers.show_motion, motion, handles, **shown)
     panel.results.change(handlers.show_layers, panel.results, layers, **QUIET)
-    examples = make_examples([(thumbnail(each), each.title) for each in MOTION_EXAMPLES])
-    examples.select(handlers.load_example, None, [*motion, *panel], **QUIET).then(None, js=SHOW_PICTURE)
     handles.upload(handlers.take_frames, [source, handles], [*motion, *panel], **QUIET)
 
 
 INTRODUCTION = "Paint over an object and move it, and what was behind it is filled in."
-TAB = Tab("Move", INTRODUCTION, MotionEditConfig, motion_tab, has_default=True)
+TAB = Tab("Move", INTRODUCTION, MotionEditConfig, MotionHandlers, motion_tab, has_default=True)

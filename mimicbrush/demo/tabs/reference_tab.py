@@ -15,27 +15,24 @@ from mimicbrush.demo.controls import (
     PAINT,
     PLAIN,
     QUIET,
-    SHOW_EXAMPLE,
     Controls,
     Tab,
     common_settings,
     connect,
-    make_examples,
     make_result_panel,
     make_seed,
     make_slider,
     make_source_painter,
 )
 from mimicbrush.demo.edit_configs import checked_settings, chosen_editor, copy_picture, painted_mask
-from mimicbrush.demo.examples import REFERENCE_EXAMPLES, thumbnail, write_reference, write_source
-from mimicbrush.demo.handlers import EditHandlers, chosen_number
+from mimicbrush.demo.handlers import EditHandlers
 from mimicbrush.demo.number_fields import number_fields
-from mimicbrush.demo.painter import PainterData, from_browser, make_painter, to_browser
-from mimicbrush.demo.result_panel import NOTHING_YET, SAME, status_text
+from mimicbrush.demo.painter import PainterData, from_browser, make_painter
+from mimicbrush.demo.result_panel import SAME
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.strokes import PaintedPicture, crop_box
 from mimicbrush.demo.temporary_folders import TemporaryFolders
-from mimicbrush.demo.uploads import accept, read
+from mimicbrush.demo.uploads import read
 from mimicbrush.edit.kinds.reference_edit import LoadConfig, ReferenceEditConfig
 from mimicbrush.editors.mimicbrush.settings import Regions
 from mimicbrush.errors import Faults, UserError
@@ -127,21 +124,6 @@ class ReferenceHandlers(EditHandlers):
             return SAME
         return self.show_shape(source, keep_shape, crop_to_mask, regions)
 
-    def load_example(self, request: gr.Request, event: gr.SelectData) -> tuple:
-        """Return source, references, keep_shape, crop_to_mask, and an empty result panel."""
-        example, limits = REFERENCE_EXAMPLES[chosen_number(event, len(REFERENCE_EXAMPLES))], self.config.limits
-        folder = self.folders.new_folder()
-        source, reference = write_source(example, folder), write_reference(example, folder)
-        shown = [
-            accept(painting, limits, self.folders.new_folder(), is_reference=painting is reference)
-            for painting in (source, reference)
-        ]
-        no_further = [None] * (limits.references - 1)
-        panel = self.without_results(request)._replace(
-            status=status_text("The example is there; press Edit.") + NOTHING_YET
-        )
-        return *map(to_browser, shown), *no_further, example.keep_shape, example.crop_to_mask, *panel
-
 
 def reference_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:
     """The picture on the left, references and result on the right, settings below them."""
@@ -160,10 +142,7 @@ def reference_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFo
     connect(handlers, panel, source, {"references": references, **settings}, kind=ReferenceEditConfig.kind)
     if editor.recommended is None:  # editors other than MimicBrush have no shape maps and no crops
         return
-    examples = make_examples([(thumbnail(each), each.title) for each in REFERENCE_EXAMPLES])
     shaped = [source, *(settings[name] for name in ("keep_shape", "crop_to_mask", "regions"))]
-    filled = [source, *references, settings["keep_shape"], settings["crop_to_mask"], *panel]
-    examples.select(handlers.load_example, None, filled, **QUIET).then(None, js=SHOW_EXAMPLE)
     changes = [control.change for control in shaped]
     gr.on(changes, handlers.show_shape, shaped, shape, trigger_mode="always_last", **QUIET)
     source.input(handlers.follow_strokes, shaped, shape, trigger_mode="always_last", **QUIET)
@@ -250,4 +229,4 @@ INTRODUCTION = (
     "Paint over a part of a picture and show a reference, and that part is repainted so that it imitates what matches"
     " it there."
 )
-TAB = Tab("From a reference", INTRODUCTION, ReferenceEditConfig, reference_tab)
+TAB = Tab("From a reference", INTRODUCTION, ReferenceEditConfig, ReferenceHandlers, reference_tab)

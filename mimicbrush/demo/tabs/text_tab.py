@@ -57,4 +57,4 @@ def text_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders
 
 
 INTRODUCTION = "Paint over a part of a picture and describe it, and that part is repainted from the words."
-TAB = Tab("From a text prompt", INTRODUCTION, TextEditConfig, text_tab)
+TAB = Tab("From a text prompt", INTRODUCTION, TextEditConfig, TextHandlers, text_tab)

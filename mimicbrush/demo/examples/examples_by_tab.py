@@ -1,0 +1,164 @@
+"""The examples of each tab. Their pictures in the gallery are made by `python -m mimicbrush.demo.example_results`."""
+
+from __future__ import annotations
+
+from mimicbrush.demo.examples.drawn_examples import (
+    LAYER_SIDE,
+    atlas_clip,
+    atlas_frame,
+    box,
+    brush,
+    photograph,
+    replaced_in_clip,
+    scene,
+    to_paint,
+    to_show,
+)
+from mimicbrush.demo.examples.example import Example, ExamplePicture, TabExamples
+from mimicbrush.demo.motion.motion_handles import HandlesData
+from mimicbrush.editors.text2live.settings import PRESETS
+from mimicbrush.world.renderer.scene_motion import SceneMotion
+
+WEIGHTS = "the small weights that come with the package"
+
+
+def _by_reference(
+    name: str, title: str, source: ExamplePicture, reference: ExamplePicture, **settings: bool
+) -> Example:
+    shown = {"source": source, "references": [reference]}
+    return Example(name, title, shown | {"keep_shape": False, "crop_to_mask": False} | settings)
+
+
+_LEAF_FALLS = SceneMotion(
+    (
+        scene("leaf", "brown", "a cream wall", x=0.4, y=0.58, angle=-10, scale=0.2),
+        scene("leaf", "brown", "a cream wall", x=0.6, y=0.45, angle=10, scale=0.2),
+    )
+)
+_LEAF, _LEAF_MASK = replaced_in_clip(_LEAF_FALLS, "umbrella", scale=1.4)
+
+EXAMPLES: dict[str, TabExamples] = {
+    "reference": TabExamples(
+        WEIGHTS,
+        (
+            _by_reference(
+                "umbrella",
+                "Umbrella after another one",
+                to_paint(scene("umbrella", "grey", "a brick wall", scale=0.36)),
+                to_show(scene("umbrella", "blue striped", "a cream wall", scale=0.36, angle=15)),
+            ),
+            _by_reference(
+                "fish",
+                "Fish after another one",
+                to_paint(scene("fish", "orange", "a blue wall", scale=0.36)),
+                to_show(scene("fish", "yellow striped", "a dark wall", scale=0.36, angle=-20)),
+            ),
+            _by_reference(
+                "leaf",
+                "Leaf in the red of a ball",
+                to_paint(scene("leaf", "green", "a marble table", scale=0.36)),
+                to_show(scene("ball", "red", "grass", scale=0.36)),
+            ),
+            _by_reference(
+                "heart",
+                "Heart with the dots of a ball",
+                to_paint(scene("heart", "pink", "a checkered floor", scale=0.34)),
+                to_show(scene("ball", "blue dotted", "a cream wall", scale=0.4)),
+            ),
+        ),
+    ),
+    "text": TabExamples(
+        "NamedColours, an editor that only recolours and needs no weights,",
+        (
+            Example(
+                "cat",
+                "“a steel blue eye”",
+                {"source": photograph("chelsea", brush(40, (172, 114))), "prompt": "a steel blue eye"},
+            ),
+        ),
+        {"class_path": "mimicbrush.editors.baselines.NamedColours"},
+    ),
+    "layer": TabExamples(
+        "Text2LIVE with the small CLIP that comes with the package",
+        (
+            Example(
+                "ball",
+                "“a yellow ball”",
+                {
+                    "source": to_paint(scene("ball", "blue", "a cream wall", scale=0.36), LAYER_SIDE),
+                    "prompt": "a yellow ball",
+                    "source_prompt": "a blue ball",
+                    "screen": "",
+                    "region": "",
+                    "mask_use": "guide",
+                },
+            ),
+        ),
+        {
+            "class_path": "mimicbrush.editors.text2live.Text2LiveEditor",
+            "init_args": {"clip": "asset:clip", "settings": vars(PRESETS["small"])},
+        },
+    ),
+    "motion": TabExamples(
+        "classical inpainting, which needs no weights,",
+        (
+            Example(
+                "rocket",
+                "Rocket takes off",
+                {
+                    "source": photograph("rocket", brush(44, (321, 148), (321, 384))),
+                    "handles": HandlesData(motion="translate 0 -90"),
+                },
+            ),
+            Example(
+                "coin",
+                "Coin turns and grows",
+                {
+                    "source": photograph("coins", brush(58, (211, 193))),
+                    "handles": HandlesData(motion="scale 1.3; rotate 40"),
+                },
+            ),
+        ),
+    ),
+    "video": TabExamples(
+        f"MimicBrush for clips, with {WEIGHTS},",
+        (
+            Example(
+                "umbrella_clip",
+                "Umbrella in the place of a leaf",
+                {
+                    "clip": _LEAF,
+                    "source": to_show(scene("umbrella", "blue striped", "a blue wall", scale=0.36, angle=15)),
+                    "mask": _LEAF_MASK,
+                    "source_prompt": "a brown leaf",
+                    "target_prompt": "a blue striped umbrella",
+                },
+            ),
+        ),
+        {
+            "class_path": "mimicbrush.editors.mimicbrush_clips.MimicBrushClipsEditor",
+            "init_args": {"checkpoint": "asset:tiny", "settings": {"feature_block": 1}},
+        },
+    ),
+    "atlas": TabExamples(
+        WEIGHTS,
+        (
+            Example(
+                "fish_clip",
+                "Fish after another one, in all frames",
+                {
+                    "clip": atlas_clip(),
+                    "source": atlas_frame(4, box(10, 15, 54, 50)),
+                    "number": 4,
+                    "reference": to_show(scene("fish", "yellow striped", "a cream wall", scale=0.38, angle=-12)),
+                    "guide": "reference",
+                    "prompts": ["", ""],
+                    "atlas_layer": "foreground",
+                    "within_layer": True,
+                    "keep_shape": False,
+                },
+            ),
+        ),
+    ),
+}
+"""By the names of the tabs in the browser's store."""
