@@ -14,7 +14,7 @@ from PIL import Image
 
 from mimicbrush.demo.atlases.clip_editors import ClipEditors
 from mimicbrush.demo.config import DemoConfig
-from mimicbrush.demo.examples.drawn_examples import ATLAS_CLIP, SHIPPED
+from mimicbrush.demo.examples.drawn_examples import ATLAS_CLIP, NUM_FRAMES, SHIPPED
 from mimicbrush.demo.examples.examples_by_tab import EXAMPLES
 from mimicbrush.demo.examples.gallery import joined
 from mimicbrush.demo.server import load_editors, share
@@ -66,7 +66,7 @@ def _results(editor: SharedEditor | ClipEditors, wanted: EditConfig) -> list[Ima
     output = written.config.output
     if output.suffix in PICTURE_SUFFIXES:
         return [to_pil(read_rgb(output))]
-    frames = read_whole_clip(output).frames
+    frames = read_whole_clip(output, max_frames=NUM_FRAMES).frames
     return [to_pil(frames[number]) for number in SHOWN_FRAMES]
 
 

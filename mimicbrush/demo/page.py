@@ -21,9 +21,9 @@ from mimicbrush.requests import EditRequest, ReferenceRequest
 TITLE = "MimicBrush"
 EVERYTHING_ELSE = "Everything else stays as it is."
 ABOUT_SHIPPED_WEIGHTS = (
-    "These are the small weights that come with the package: a demonstration that sees 64 x 64 pixels, so results are"
-    " blurred, and colours far from those that it was trained on are missed. Start the page with <code>--weights</code>"
-    " for others."
+    "These are the small weights that come with the package: a demonstration that sees 64 x 64 pixels and knows simple"
+    " rendered things, such as those of the examples. Photographs become blurred. Start the page with"
+    " <code>--weights</code> for others."
 )
 STYLE = (
     (resources.files("mimicbrush") / "demo" / "page.css").read_text(encoding="utf-8")

@@ -53,11 +53,6 @@ def brush(size: float, *points: tuple[float, float]) -> Stroke:
     return Stroke(tool="brush", size=size, points=list(points))
 
 
-def box(left: float, top: float, right: float, bottom: float) -> Stroke:
-    """A box."""
-    return Stroke(tool="box", points=[(left, top), (right, bottom)])
-
-
 def scene(thing: str, material: str, background: str, **pose: float) -> Scene:
     """An object of the small world in a material, by their names."""
     subject = SceneObject(silhouette=thing, material=material_named(material), pose=Pose(**pose))

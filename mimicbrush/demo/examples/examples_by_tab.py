@@ -6,7 +6,6 @@ from mimicbrush.demo.examples.drawn_examples import (
     LAYER_SIDE,
     atlas_clip,
     atlas_frame,
-    box,
     brush,
     photograph,
     replaced_in_clip,
@@ -73,7 +72,7 @@ EXAMPLES: dict[str, TabExamples] = {
             Example(
                 "cat",
                 "“a steel blue eye”",
-                {"source": photograph("chelsea", brush(40, (172, 114))), "prompt": "a steel blue eye"},
+                {"source": photograph("chelsea", brush(56, (173, 115))), "prompt": "a steel blue eye"},
             ),
         ),
         {"class_path": "mimicbrush.editors.baselines.NamedColours"},
@@ -148,7 +147,14 @@ EXAMPLES: dict[str, TabExamples] = {
                 "Fish after another one, in all frames",
                 {
                     "clip": atlas_clip(),
-                    "source": atlas_frame(4, box(10, 15, 54, 50)),
+                    "source": atlas_frame(
+                        4,
+                        brush(15, (22, 32), (34, 32)),
+                        brush(9, (30, 24), (33, 25)),
+                        brush(7, (40, 31), (46, 26)),
+                        brush(7, (40, 32), (46, 38)),
+                        brush(7, (33, 41), (34, 41)),
+                    ),
                     "number": 4,
                     "reference": to_show(scene("fish", "yellow striped", "a cream wall", scale=0.38, angle=-12)),
                     "guide": "reference",
