@@ -21,7 +21,7 @@ from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.page import build_page
 from mimicbrush.demo.painter import to_browser
 from mimicbrush.demo.preconditions import announce
-from mimicbrush.demo.result_panel import ResultPanel
+from mimicbrush.demo.result_panel import SAME, ResultPanel
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.strokes import PaintedPicture, Stroke
 from mimicbrush.editors.text2live.clip_settings import CLIP_PRESETS
@@ -129,6 +129,14 @@ def test_the_edit_of_a_painted_frame_moves_with_the_clip(handlers, clip, tmp_pat
     given, made = {"source.mp4", "mask.png", "reference.png"}, {"result.mp4", "result-rgba.webm", "result-mask.png"}
     assert names == {f"edit/{name}" for name in given | made | {"replay.txt"}}
     assert "--atlas ATLAS --replay result.mp4 --output again.mp4" in replay
+
+
+def test_a_clip_that_was_set_with_its_frame_gets_a_canvas(handlers, clip, tmp_path):
+    note, canvas, frame = handlers.show_atlas(clip)
+    assert "Its atlas was found: square" in note and canvas["visible"] and frame == gr.update(maximum=NUM_FRAMES)
+    note, canvas, _ = handlers.show_atlas(str(tmp_path / "gone.mp4"))
+    assert "Gone.mp4: no longer here" in note and not canvas["visible"]
+    assert handlers.show_atlas(None) == (SAME, SAME, SAME)
 
 
 def test_a_prompt_draws_a_layer_with_the_settings_of_the_page(handlers, clip, tmp_path, monkeypatch):

@@ -29,12 +29,10 @@ SHIPPED = Path(str(resources.files("mimicbrush") / "assets" / "examples"))
 """Folder of what the gallery shows of each example, and of a clip with its atlas."""
 ATLAS_CLIP = SHIPPED / "fish" / "fish.mp4"
 """A clip; its atlas lies beside it, made by python -m mimicbrush.atlas --num_steps 600 and halved in precision."""
-PICTURE_SIDE, CLIP_SIDE = 192, 64
-"""Sides of pictures and clips of the small world, in pixels."""
-LAYER_SIDE = 128
-"""That of pictures for layers, which are drawn at 128 pixels."""
-MARGIN = 4
-"""Pixels around an object that are painted, too."""
+PICTURE_SIDE, SMALL_SIDE = 192, 64
+"""Side of pictures of the small world in pixels; that of clips, and of pictures for layers."""
+MARGIN = 1 / 48
+"""How far around an object it is painted, too, as a share of the picture's side."""
 NUM_FRAMES, FPS = 8, 8
 
 
@@ -64,7 +62,7 @@ def to_paint(shown: Scene, side: int = PICTURE_SIDE) -> ExamplePicture:
 
     def draw() -> Drawn:
         rendered = render(shown, side)
-        return Drawn(to_8_bits(rendered.picture), grow(rendered.mask > 0, MARGIN))
+        return Drawn(to_8_bits(rendered.picture), grow(rendered.mask > 0, round(MARGIN * side)))
 
     return ExamplePicture(shown.subject.silhouette, draw)
 
@@ -79,13 +77,13 @@ def replaced_in_clip(motion: SceneMotion, thing: str, *, scale: float) -> tuple[
     name = motion.keyframes[0].subject.silhouette
 
     def frames() -> list[NDArray[np.uint8]]:
-        return [to_8_bits(render(each, CLIP_SIDE).picture) for each in motion.scenes(NUM_FRAMES)]
+        return [to_8_bits(render(each, SMALL_SIDE).picture) for each in motion.scenes(NUM_FRAMES)]
 
     def masks() -> list[NDArray[np.bool_]]:
         found = []
         for each in motion.scenes(NUM_FRAMES):
             other = with_subject(each, silhouette=thing, scale=scale)
-            before, after = (render(shown, CLIP_SIDE) for shown in (each, other))
+            before, after = (render(shown, SMALL_SIDE) for shown in (each, other))
             changes = (to_8_bits(before.picture) != to_8_bits(after.picture)).any(axis=-1)
             found.append(grow(changes | (before.mask > 0) | (after.mask > 0), 1))
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mimicbrush.demo.examples.drawn_examples import (
-    LAYER_SIDE,
+    SMALL_SIDE,
     atlas_clip,
     atlas_frame,
     brush,
@@ -15,10 +15,23 @@ from mimicbrush.demo.examples.drawn_examples import (
 )
 from mimicbrush.demo.examples.example import Example, ExamplePicture, TabExamples
 from mimicbrush.demo.motion.motion_handles import HandlesData
-from mimicbrush.editors.text2live.settings import PRESETS
 from mimicbrush.world.renderer.scene_motion import SceneMotion
 
 WEIGHTS = "the small weights that come with the package"
+
+LAYER_SETTINGS = {
+    "num_steps": 100,
+    "resolution": None,
+    "num_scales": 4,
+    "num_channels": 32,
+    "num_views": 4,
+    "view_changes": "mild",
+    "structure_weight": 0.5,
+    "learning_rate": 0.01,
+    "bootstrap_weight": 30.0,
+    "min_bootstrap_weight": 10.0,
+}
+"""Those of configs/eval/world_layer.yaml, for pictures of 64 pixels."""
 
 
 def _by_reference(
@@ -81,12 +94,12 @@ EXAMPLES: dict[str, TabExamples] = {
         "Text2LIVE with the small CLIP that comes with the package",
         (
             Example(
-                "ball",
-                "“a yellow ball”",
+                "mug",
+                "“a brown mug”",
                 {
-                    "source": to_paint(scene("ball", "blue", "a cream wall", scale=0.36), LAYER_SIDE),
-                    "prompt": "a yellow ball",
-                    "source_prompt": "a blue ball",
+                    "source": to_paint(scene("mug", "grey", "a rose wall", scale=0.34), SMALL_SIDE),
+                    "prompt": "a brown mug",
+                    "source_prompt": "a grey mug",
                     "screen": "",
                     "region": "",
                     "mask_use": "guide",
@@ -95,7 +108,7 @@ EXAMPLES: dict[str, TabExamples] = {
         ),
         {
             "class_path": "mimicbrush.editors.text2live.Text2LiveEditor",
-            "init_args": {"clip": "asset:clip", "settings": vars(PRESETS["small"])},
+            "init_args": {"clip": "asset:clip", "settings": LAYER_SETTINGS},
         },
     ),
     "motion": TabExamples(
