@@ -95,10 +95,10 @@ EXAMPLES: dict[str, TabExamples] = {
         (
             Example(
                 "mug",
-                "“a brown mug”",
+                "“a brick mug”",
                 {
                     "source": to_paint(scene("mug", "grey", "a rose wall", scale=0.34), SMALL_SIDE),
-                    "prompt": "a brown mug",
+                    "prompt": "a brick mug",
                     "source_prompt": "a grey mug",
                     "screen": "",
                     "region": "",
