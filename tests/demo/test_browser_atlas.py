@@ -72,4 +72,5 @@ def test_a_frame_is_painted_and_the_edit_is_played(visit, clip, tmp_path):
     page.locator(".examples img >> visible=true").first.click()
     page.get_by_text("Its atlas was found: fish").wait_for()
     page.locator(".atlas .painter-mask[width='64']").wait_for(state="attached")
+    wait_until_saved(page, '"number":4')
     press_edit(page)

@@ -12,17 +12,17 @@ async function withFiles(value, change) {
   return Object.fromEntries(entries);
 }
 
-// Copies a value, and adds its files to a list.
+// Copies a value, and adds its files to a list. Values of clips are proxies, which IndexedDB does not take.
 function savable(value, files) {
   if (isFile(value)) {
     files.push(value);
-    return { path: value.path, orig_name: value.orig_name, meta: value.meta };
+    return { path: value.path, orig_name: value.orig_name, meta: { ...value.meta } };
   }
   if (Array.isArray(value)) return value.map((each) => savable(each, files));
   if (!value || typeof value !== "object") return value;
   if ("motion" in value) {  // of the handles, whose previews are made again, and the motion of two frames, too
     const { motion, picture, frames, times } = value;
-    return { motion, picture: picture ?? "", times: times ?? [], saved_frames: savable(frames ?? [], files) };
+    return { motion, picture: picture ?? "", times: [...(times ?? [])], saved_frames: savable(frames ?? [], files) };
   }
   const kept = Object.entries(value).filter(([name]) => !MADE_AGAIN.test(name));
   return Object.fromEntries(kept.map(([name, each]) => [name, savable(each, files)]));
