@@ -180,6 +180,26 @@ class GenVideoEditor(Editor):
         self, request: VideoRequest, clip: SourceClip, target: ClipCondition, progress: WorkProgress
     ) -> Tensor:
         """Proposed masks (T, 1, h, w) of latents; raises UserError where the branches do not differ."""
+        folder, facts = clip.folder, (self.settings, (target.tokens, target.image))
+        differences = folder.read_differences(*facts, len(request.source)) if folder else None
+        if differences is None:
+            differences = self._differences(request, clip, target, progress)
+            if folder:
+                folder.write_differences(*facts, differences)
+        else:
+            progress.advance(4 * len(self.steps), lambda: Edited(request.source))
+        mask = masks_of_differences(differences, self.settings.invedit)
+        if not mask.any():
+            raise UserError(
+                "source and target lead to the same noise, so no mask can be proposed; describe the two objects by"
+                " different prompts, give another target image, or give a mask"
+            )
+        return mask
+
+    def _differences(
+        self, request: VideoRequest, clip: SourceClip, target: ClipCondition, progress: WorkProgress
+    ) -> Tensor:
+        """Differences (T, h, w) of the two branches."""
         settings, predict = self.settings.invedit, self.denoiser.predict
         source = clip.condition._replace(tokens=clip.source_tokens)
 
@@ -188,7 +208,7 @@ class GenVideoEditor(Editor):
                 predict(latents, timestep, condition, guidance_scale=settings.guidance_scale).noise
             )
 
-        differences = branch_differences(
+        return branch_differences(
             clip.latents.trajectory,
             predict_noise(source),
             predict_noise(target),
@@ -197,10 +217,3 @@ class GenVideoEditor(Editor):
             follow=self.settings.masks != "source",
             on_step=lambda: progress.advance(4, lambda: Edited(request.source)),
         )
-        mask = masks_of_differences(differences, settings)
-        if not mask.any():
-            raise UserError(
-                "source and target lead to the same noise, so no mask can be proposed; describe the two objects by"
-                " different prompts, give another target image, or give a mask"
-            )
-        return mask

@@ -39,6 +39,8 @@ class SourceClip(NamedTuple):
     source_tokens: Tensor
     """(1, N, D), of the source prompt."""
     reconstruction: Reconstruction
+    folder: TunedFolder | None
+    """Folder in which all of this is kept."""
 
 
 class ClipPreparation:
@@ -91,7 +93,7 @@ class ClipPreparation:
             source = SourceLatents(self.latents, trajectory.to(self.latents))
             if quality is None:
                 quality = self._reconstruct(source, lambda _: advance(1))
-        return SourceClip(source, self.condition, self.source_tokens, quality)
+        return SourceClip(source, self.condition, self.source_tokens, quality, self.folder)
 
     def _tune(self, tuning: ClipTuning, state: RunState | None, advance: Callable[[], None]) -> None:
         def on_step(number: int) -> None:

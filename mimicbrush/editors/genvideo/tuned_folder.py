@@ -1,4 +1,4 @@
-"""The folder of a clip's tuning: its state, loss curve, previews, and the latents of its inversion.
+"""The folder of a clip's tuning: its state, loss curve, previews, the latents of its inversion, and differences.
 
 Each clip and each choice of settings has a folder of its own, whose name is computed from them, so that a later edit of
 the clip finds it.
@@ -7,6 +7,7 @@ the clip finds it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -91,9 +92,27 @@ class TunedFolder:
     def write_reconstruction(self, settings: GenVideoSettings, found: Reconstruction) -> None:
         write_json(found._asdict(), self._inversion_path(settings, ".json"))
 
+    def read_differences(self, settings: GenVideoSettings, target: Sequence[Tensor], num_frames: int) -> Tensor | None:
+        """Differences (T, h, w) of a mask's branches for a target's conditions; None if they are not stored."""
+        path = self._differences_path(settings, target)
+        return load_trajectory(path, num_frames=num_frames)[0, :, 0] if path.is_file() else None
+
+    def write_differences(self, settings: GenVideoSettings, target: Sequence[Tensor], differences: Tensor) -> None:
+        """Store differences (T, h, w), as a trajectory of one step and one channel."""
+        save_trajectory(differences[None, :, None], self._differences_path(settings, target))
+
+    def _differences_path(self, settings: GenVideoSettings, target: Sequence[Tensor]) -> Path:
+        branches = settings.invedit
+        numbers = (settings.masks, branches.guidance_scale, branches.first_share, branches.last_share)
+        facts = (*_numbers_of_inversion(settings), *numbers, *map(tensor_digest, target))
+        return self.path / f"differences-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.safetensors"
+
     def _inversion_path(self, settings: GenVideoSettings, suffix: str) -> Path:
-        numbers = (settings.num_inference_steps, settings.noise_level, settings.window_overlap)
-        return self.path / f"inversion-{'-'.join(map(str, numbers))}{suffix}"
+        return self.path / f"inversion-{'-'.join(map(str, _numbers_of_inversion(settings)))}{suffix}"
+
+
+def _numbers_of_inversion(settings: GenVideoSettings) -> tuple[int, ...]:
+    return (settings.num_inference_steps, settings.noise_level, settings.window_overlap)
 
 
 def folder_name(config: TunedClipConfig) -> str:

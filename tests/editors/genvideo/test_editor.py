@@ -91,6 +91,19 @@ def test_a_proposed_mask_can_be_given_back(parts):
     assert torch.equal(again.layers["mask"], mask)
 
 
+def test_a_mask_with_another_threshold_needs_no_further_passes(parts, tmp_path: Path, monkeypatch):
+    request, kept = moving_square(), {"tuned_clips": str(tmp_path)}
+    mask = make_editor(parts, UNTUNED, **kept).propose_mask(request)
+    other = replace(UNTUNED, invedit=replace(UNTUNED.invedit, threshold=0.9))
+    fresh = make_editor(parts, other).propose_mask(request)
+    assert torch.equal(mask, make_editor(parts, UNTUNED).propose_mask(request)) and not torch.equal(mask, fresh)
+    editor, passes = make_editor(parts, other, **kept), []
+    predict = editor.denoiser.predict
+    monkeypatch.setattr(editor.denoiser, "predict", lambda *given, **options: passes.append(1) or predict(*given, **options))
+    assert torch.equal(editor.propose_mask(request), fresh) and not passes
+    assert not torch.equal(editor.propose_mask(replace(request, target_prompt="red")), fresh) and passes
+
+
 def test_a_long_clip_is_covered_by_windows(parts):
     editor = make_editor(parts, replace(UNTUNED, window=3, window_overlap=1))
     edited = editor.edit(moving_square(mask=box_mask()))
