@@ -99,7 +99,9 @@ def test_a_mask_with_another_threshold_needs_no_further_passes(parts, tmp_path: 
     assert torch.equal(mask, make_editor(parts, UNTUNED).propose_mask(request)) and not torch.equal(mask, fresh)
     editor, passes = make_editor(parts, other, **kept), []
     predict = editor.denoiser.predict
-    monkeypatch.setattr(editor.denoiser, "predict", lambda *given, **options: passes.append(1) or predict(*given, **options))
+    monkeypatch.setattr(
+        editor.denoiser, "predict", lambda *given, **options: passes.append(1) or predict(*given, **options)
+    )
     assert torch.equal(editor.propose_mask(request), fresh) and not passes
     assert not torch.equal(editor.propose_mask(replace(request, target_prompt="red")), fresh) and passes
 
