@@ -16,7 +16,7 @@ from mimicbrush.diffusion.frame_sampling import to_latent_grid
 from mimicbrush.editors.genvideo.clip_denoiser import ClipCondition, ClipDenoiser
 from mimicbrush.editors.genvideo.clip_geometry import finish_frames, network_size, to_pixels
 from mimicbrush.editors.genvideo.inflation import tuned_parameters
-from mimicbrush.editors.genvideo.invedit_masks import branch_differences, masks_of_differences
+from mimicbrush.editors.genvideo.invedit_masks import ROUNDING, branch_differences, masks_of_differences
 from mimicbrush.editors.genvideo.masked_sampling import sample_edit
 from mimicbrush.editors.genvideo.settings import PRESETS, GenVideoSettings, Preset
 from mimicbrush.editors.genvideo.source_clip import ClipPreparation, SourceClip
@@ -190,10 +190,10 @@ class GenVideoEditor(Editor):
             progress.advance(4 * len(self.steps), lambda: Edited(request.source))
         mask = masks_of_differences(differences, self.settings.invedit)
         if not mask.any():
-            raise UserError(
-                "source and target lead to the same noise, so no mask can be proposed; describe the two objects by"
-                " different prompts, give another target image, or give a mask"
-            )
+            found, remedy = "source and target lead to the same noise", "describe the two objects by different prompts"
+            if differences.max() > ROUNDING:
+                found, remedy = "source and target differ nowhere beyond the threshold", "lower invedit.threshold"
+            raise UserError(f"{found}, so no mask can be proposed; {remedy}, give another target image, or give a mask")
         return mask
 
     def _differences(

@@ -164,6 +164,12 @@ def test_equal_source_and_target_propose_no_mask(parts):
         editor.edit(request)
 
 
+def test_differences_below_the_threshold_propose_no_mask(parts):
+    settings = replace(UNTUNED, invedit=replace(UNTUNED.invedit, threshold=0.9, max_ratio=50.0))
+    with pytest.raises(UserError, match=r"differ nowhere beyond the threshold, .* lower invedit.threshold"):
+        make_editor(parts, settings).propose_mask(moving_square())
+
+
 def test_a_poor_reconstruction_is_said_before_the_edit(parts, caplog):
     editor = make_editor(parts, replace(UNTUNED, poor_reconstruction=90.0))
     with caplog.at_level(logging.WARNING):
