@@ -198,13 +198,13 @@ def common_settings(config: DemoConfig) -> Controls:
 
 
 def make_seed(config: DemoConfig) -> Controls:
-    """Draw the seed, the dice that draws another one, and the choice whether it stays after an edit."""
+    """Draw the seed, a button that draws another one, and the choice whether it stays after an edit."""
     with gr.Column(min_width=240):
         seed = gr.Number(0, label=number_fields(config.limits)["seed"].label, info=SEED)
         with gr.Row():
             pinned = gr.Checkbox(False, label="Pinned", container=False, min_width=90)
-            dice = gr.Button("🎲 Draw another", size="sm", min_width=120)
-    dice.click(None, None, seed, js=f"() => Math.floor(Math.random() * {MAX_SEED})", **QUIET)
+            draw = gr.Button("Draw another", size="sm", min_width=120)
+    draw.click(None, None, seed, js=f"() => Math.floor(Math.random() * {MAX_SEED})", **QUIET)
     return {"seed": seed, "pinned": pinned}
 
 

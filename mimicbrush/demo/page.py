@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from importlib import resources
 
 import gradio as gr
@@ -48,24 +47,24 @@ def build_page(
         tabs = [(TABS[kind], editor) for kind, editor in editors.items()]
         if config.atlases is not None:
             tabs.append((atlas_tab.TAB, ClipEditors(editors[ReferenceRequest])))
-        gr.HTML(introduction(tab for tab, _ in tabs), elem_classes="bare")
+        gr.HTML(f"<h1>{TITLE}</h1>", elem_classes="bare")
         if config.loads_weights and config.weights == "asset:tiny":
             gr.HTML(ABOUT_SHIPPED_WEIGHTS, elem_classes="notice bare")
         if len(tabs) == 1:
             ((tab, editor),) = tabs
-            tab.build(editor, config, folders)
+            _build_tab(tab, editor, config, folders)
         else:
             for tab, editor in tabs:
                 with gr.Tab(tab.title):
-                    tab.build(editor, config, folders)
+                    _build_tab(tab, editor, config, folders)
         saved_tabs.make_saving()
     return page
 
 
-def introduction(tabs: Iterable[Tab]) -> str:
-    """The page's title, and a sentence for each kind of edit that it offers.
+def _build_tab(tab: Tab, editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:
+    """Draw a tab below a sentence about its kind of edit.
 
     In HTML, because Gradio's component for Markdown is 27 kB, more than half a second on a slow line.
     """
-    text = " ".join([*(tab.introduction for tab in tabs), EVERYTHING_ELSE])
-    return f"<h1>{TITLE}</h1><p>{text}</p>"
+    gr.HTML(f"<p>{tab.introduction} {EVERYTHING_ELSE}</p>", elem_classes="bare")
+    tab.build(editor, config, folders)

@@ -23,6 +23,8 @@ PLAYS = "(video) => new Promise((done) => { if (video.readyState > 0) done(video
 PLAYS += " video.onloadedmetadata = () => done(video.videoWidth); video.onerror = () => done(0); })"
 """Width of a video's frames once the browser has read them; 0 where it cannot play it."""
 
+DURATION = PLAYS.replace("videoWidth", "duration")
+
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -35,11 +37,14 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         page.close()
 
 
-def test_a_clip_is_uploaded_edited_and_played(visit, tmp_path):
+def test_a_clip_is_uploaded_trimmed_edited_and_played(visit, tmp_path):
     write_h264(tmp_path / "clip.mp4", [np.full((96, 128, 3), 20 * number, np.uint8) for number in range(8)], fps=8)
     page = visit()
     page.locator(".clip input[type=file]").set_input_files(tmp_path / "clip.mp4")
-    page.locator(".clip video").wait_for()
+    clip = page.locator(".clip video")
+    assert clip.evaluate(DURATION) == pytest.approx(1, abs=0.1)
+    _trim(page)
+    assert clip.evaluate(DURATION) == pytest.approx(0.5, abs=0.15)
     upload(page, "source", write_picture(tmp_path / "target.png"))
     page.get_by_label("Clip as it is").fill("grey")
     page.get_by_label("Clip after the edit").fill("a hat")
@@ -49,3 +54,17 @@ def test_a_clip_is_uploaded_edited_and_played(visit, tmp_path):
         video.wait_for()
         assert video.evaluate(PLAYS) == width
     assert page.locator(".slider").is_hidden()
+
+
+def _trim(page):
+    """Cut the second half of the clip off, in the browser."""
+    before = page.locator(".clip video").get_attribute("src")
+    page.get_by_label("Trim video to selection").click()
+    end, timeline = page.get_by_label("end drag handle"), page.locator("#timeline")
+    end.hover()
+    page.mouse.down()
+    box = timeline.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    page.get_by_role("button", name="Trim", exact=True).click()
+    page.wait_for_function("(before) => document.querySelector('.clip video').src !== before", arg=before)

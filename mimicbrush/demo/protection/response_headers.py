@@ -20,11 +20,14 @@ HEADERS = {
 }
 FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; sandbox; frame-ancestors 'none'"
 """Policy of everything but pages: an uploaded SVG or HTML file that is opened by itself runs no script."""
+WORKER_POLICY = "default-src 'none'; script-src 'self' blob: 'wasm-unsafe-eval'; connect-src blob:"
+"""Policy of Gradio's scripts, of which one runs FFmpeg in a worker, where the page's own policy does not hold."""
 PAGE_RULES = (
     "default-src 'self'",
     "style-src 'self' 'unsafe-inline'",
     "img-src 'self' data: blob:",
     "media-src 'self' blob:",
+    "connect-src 'self' blob:",
     "object-src 'none'",
     "base-uri 'self'",
     "form-action 'self'",
@@ -54,7 +57,8 @@ class ResponseHeaders(HeldPage):
         headers.update(HEADERS)
         if super().holds(scope, status, headers) and not _is_file(scope):
             return True
-        headers["Content-Security-Policy"] = FILE_POLICY
+        is_script = scope["path"].startswith("/assets/") and scope["path"].endswith(".js")
+        headers["Content-Security-Policy"] = WORKER_POLICY if is_script else FILE_POLICY
         return False
 
     def change(self, scope: Scope, page: bytes, headers: MutableHeaders) -> bytes:

@@ -30,7 +30,7 @@ class StartupLayer(HeldPage):
     """Holds back pages that are not compressed yet, and lets browsers keep Gradio's files."""
 
     def holds(self, scope: Scope, status: int, headers: MutableHeaders) -> bool:
-        if scope["path"].startswith("/assets/") and status == 200:
+        if scope["path"].startswith(("/assets/", "/static/ffmpeg/")) and status == 200:
             headers["Cache-Control"] = KEPT
         return super().holds(scope, status, headers) and "content-encoding" not in headers
 
