@@ -14,7 +14,7 @@ from gradio.events import Dependency
 from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.examples.example import TabExamples
 from mimicbrush.demo.examples.examples_by_tab import EXAMPLES
-from mimicbrush.demo.examples.gallery import HEADING, filled, gallery_items
+from mimicbrush.demo.examples.gallery import filled, gallery_items, heading
 from mimicbrush.demo.handlers import EditHandlers, chosen_number
 from mimicbrush.demo.live_preview import make_live_preview
 from mimicbrush.demo.number_fields import MAX_SEED, NumberField, number_fields
@@ -115,7 +115,7 @@ def _offer_examples(
     handlers: EditHandlers, panel: ResultPanel, controls: Controls, examples: TabExamples
 ) -> Dependency:
     """Draw the examples of a tab; choosing one sets its controls. Returns the event after which they are set."""
-    gr.HTML(HEADING.format(maker=examples.maker), elem_classes="heading bare")
+    gr.HTML(heading(examples), elem_classes="heading bare")
     items = gallery_items(examples, handlers.folders)
     gallery = make_gallery(items, columns=2, object_fit="contain", elem_classes="examples")
 

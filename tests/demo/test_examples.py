@@ -34,7 +34,7 @@ def test_an_example_is_ready_to_be_edited(key, folders):
 @pytest.mark.parametrize("key", ALL, ids="-".join)
 def test_the_gallery_shows_what_an_example_gives_and_its_result(key):
     shown = np.asarray(Image.open(SHIPPED / f"{ALL[key].name}.webp").convert("RGB")).astype(int)
-    given = np.asarray(joined(ALL[key], [])).astype(int)
+    given = np.asarray(joined(ALL[key]._replace(truth=None), [])).astype(int)
     assert len(shown) == PANEL and shown.shape[1] >= given.shape[1] + PANEL / 2, "make its picture again"
     assert np.abs(shown[:, : given.shape[1]] - given).mean() < LEVELS, "make its picture again"
 

@@ -83,6 +83,8 @@ class Example(NamedTuple):
     title: str
     values: Mapping[str, object]
     """Values by the names of the tab's controls; pictures are shown in this order."""
+    truth: ExamplePicture | None = None
+    """The true result, where it is known."""
 
     def given(self, folders: TemporaryFolders, limits: Limits) -> dict[str, object]:
         """The values as a visitor would give them; files are written."""

@@ -13,9 +13,11 @@ from mimicbrush.demo.examples.drawn_examples import (
     to_paint,
     to_show,
 )
-from mimicbrush.demo.examples.example import Example, ExamplePicture, TabExamples
+from mimicbrush.demo.examples.example import Example, TabExamples
 from mimicbrush.demo.motion.motion_handles import HandlesData
+from mimicbrush.world.renderer.scene import Scene
 from mimicbrush.world.renderer.scene_motion import SceneMotion
+from mimicbrush.world.sets.edit_ingredients import with_subject
 
 WEIGHTS = "the small weights that come with the package"
 
@@ -34,11 +36,10 @@ LAYER_SETTINGS = {
 """Those of configs/eval/world_layer.yaml, for pictures of 64 pixels."""
 
 
-def _by_reference(
-    name: str, title: str, source: ExamplePicture, reference: ExamplePicture, **settings: bool
-) -> Example:
-    shown = {"source": source, "references": [reference]}
-    return Example(name, title, shown | {"keep_shape": False, "crop_to_mask": False} | settings)
+def _by_reference(name: str, title: str, source: Scene, reference: Scene) -> Example:
+    shown = {"source": to_paint(source), "references": [to_show(reference)]}
+    truth = to_show(with_subject(source, material=reference.subject.material))
+    return Example(name, title, shown | {"keep_shape": False, "crop_to_mask": False}, truth)
 
 
 _LEAF_FALLS = SceneMotion(
@@ -56,26 +57,26 @@ EXAMPLES: dict[str, TabExamples] = {
             _by_reference(
                 "umbrella",
                 "Umbrella after another one",
-                to_paint(scene("umbrella", "grey", "a brick wall", scale=0.36)),
-                to_show(scene("umbrella", "blue striped", "a cream wall", scale=0.36, angle=15)),
+                scene("umbrella", "grey", "a brick wall", scale=0.36),
+                scene("umbrella", "blue striped", "a cream wall", scale=0.36, angle=15),
             ),
             _by_reference(
                 "fish",
                 "Fish after another one",
-                to_paint(scene("fish", "orange", "a blue wall", scale=0.36)),
-                to_show(scene("fish", "yellow striped", "a dark wall", scale=0.36, angle=-20)),
+                scene("fish", "orange", "a blue wall", scale=0.36),
+                scene("fish", "yellow striped", "a dark wall", scale=0.36, angle=-20),
             ),
             _by_reference(
                 "leaf",
                 "Leaf in the red of a ball",
-                to_paint(scene("leaf", "green", "a marble table", scale=0.36)),
-                to_show(scene("ball", "red", "grass", scale=0.36)),
+                scene("leaf", "green", "a marble table", scale=0.36),
+                scene("ball", "red", "grass", scale=0.36),
             ),
             _by_reference(
                 "heart",
                 "Heart with the dots of a ball",
-                to_paint(scene("heart", "pink", "a checkered floor", scale=0.34)),
-                to_show(scene("ball", "blue dotted", "a cream wall", scale=0.4)),
+                scene("heart", "pink", "a checkered floor", scale=0.34),
+                scene("ball", "blue dotted", "a cream wall", scale=0.4),
             ),
         ),
     ),

@@ -15,7 +15,7 @@ from mimicbrush.demo.examples.example import Example, TabExamples
 from mimicbrush.demo.result_panel import SAME
 from mimicbrush.demo.temporary_folders import TemporaryFolders
 
-HEADING = "<p><strong>Examples</strong>: choose one, then press Edit. On the right is what {maker} made of it.</p>"
+HEADING = "<p><strong>Examples</strong>: choose one, then press Edit. {shown}</p>"
 PANEL = 160
 """Height in pixels of the pictures that are joined."""
 
@@ -30,9 +30,17 @@ def gallery_items(examples: TabExamples, folders: TemporaryFolders) -> list[tupl
     ]
 
 
+def heading(examples: TabExamples) -> str:
+    """Say what the gallery shows."""
+    made = f"what {examples.maker} made of it"
+    if any(each.truth for each in examples.examples):
+        return HEADING.format(shown=f"At the end are {made}, and the true result.")
+    return HEADING.format(shown=f"On the right is {made}.")
+
+
 def joined(example: Example, results: list[Image.Image]) -> Image.Image:
-    """Join what an example gives and its expected results to one picture."""
-    pictures = [*example.shown(), *results]
+    """Join what an example gives, its expected results and the true one to one picture."""
+    pictures = [*example.shown(), *results, *([example.truth.shown()] if example.truth else [])]
     scaled = [each.resize((round(each.width * PANEL / each.height), PANEL)) for each in pictures]
     whole = Image.new("RGB", (sum(each.width for each in scaled), PANEL))
     left = 0
