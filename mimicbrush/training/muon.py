@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mimicbrush.errors import UserError
+
 NARROWEST = 32
 """Smallest number of rows and of columns of a matrix that Muon updates."""
 
@@ -17,26 +19,26 @@ class MuonAdamW(torch.optim.AdamW):
 
     torch's Muon takes matrices only, so it sees a convolution as (channels out, channels in x height x width), a view
     of the same numbers. Biases, norms, and layers with fewer than NARROWEST rows or columns are updated by AdamW.
+    Raises UserError where there is nothing for Muon.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> None:
-        parameters = list(parameters)
-        self._matrices = [each for each in parameters if _is_matrix(each)]
-        super().__init__([each for each in parameters if not _is_matrix(each)], lr=lr, weight_decay=weight_decay)
+        # Matrices are in AdamW's group, too, where float16's scaler looks for their gradients.
+        super().__init__(parameters, lr=lr, weight_decay=weight_decay)
+        self._matrices = [each for each in self.param_groups[0]["params"] if _is_matrix(each)]
+        if not self._matrices:
+            raise UserError(
+                f"no trained matrix has {NARROWEST} rows and {NARROWEST} columns, the least that Muon updates; set"
+                " recipe.optimizer to adamw, or raise the rank of LoRA adapters"
+            )
         self._views = [nn.Parameter(_in_stored_order(each.data, each).view(len(each), -1)) for each in self._matrices]
         # With its updates scaled to the size of AdamW's, one learning rate serves both.
         self._muon = torch.optim.Muon(self._views, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
 
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Delete the gradients of all parameters."""
-        super().zero_grad(set_to_none)
-        for each in self._matrices:
-            each.grad = None
-
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update all parameters at the current learning rate of the AdamW group, the one that schedules change.
+        """Update all parameters at the current learning rate of AdamW's group, the one that schedules change.
 
-        closure: called first, to compute the gradients; its result is returned.
+        closure: called first, to compute the gradients; its result is returned. Gradients of matrices are deleted.
         """
         result = None
         if closure is not None:
@@ -48,6 +50,7 @@ class MuonAdamW(torch.optim.AdamW):
             view.grad = None
             if matrix.grad is not None:
                 view.grad = _in_stored_order(matrix.grad, matrix).reshape(view.shape)
+                matrix.grad = None  # AdamW passes over parameters without a gradient.
         self._muon.step()
         super().step()
         return result

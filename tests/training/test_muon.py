@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
+from mimicbrush.errors import UserError
 from mimicbrush.training.muon import MuonAdamW
 from mimicbrush.training.step_loop import train_steps
 
@@ -60,6 +62,22 @@ def test_a_convolution_that_is_stored_channels_last_moves_like_a_contiguous_one(
     assert not torch.equal(moved[0], build_network()[1].weight)
     # Newton-Schulz steps in bfloat16 depend on the order of the columns in their last bits.
     torch.testing.assert_close(moved[0], moved[1], rtol=0, atol=1e-4)
+
+
+def test_the_scaler_of_float16_finds_the_gradients_of_matrices():
+    network, plain = build_network(), build_network()
+    compute_loss(plain).backward()
+    optimizer = MuonAdamW(network.parameters(), lr=1e-2, weight_decay=0.0)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
+    scaler.scale(compute_loss(network)).backward()
+    scaler.unscale_(optimizer)
+    for each, expected in zip(network.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(each.grad, expected.grad)
+
+
+def test_a_network_without_large_matrices_is_refused():
+    with pytest.raises(UserError, match="no trained matrix has 32 rows"):
+        MuonAdamW(nn.Linear(64, 16).parameters(), lr=1e-2, weight_decay=0.0)
 
 
 def test_training_that_is_interrupted_ends_in_the_same_weights(tmp_path):
