@@ -21,7 +21,10 @@ EXCLUDED_NAME = "excluded.json"
 """File with the samples to leave out: {reason: {input: {"keys": [...], ...}}}."""
 INDEX_NAME = "index.json"
 """File that names the shards of a folder, with their bytes and SHA-256; it is all that is known of an address."""
-HOW_TO_MAKE_SHARDS = "make some with data_prep/shard_videos.py (clips) or data_prep/shard_sam.py (stills)"
+HOW_TO_MAKE_SHARDS = (
+    "make some with data_prep/shard_videos.py (clips), data_prep/shard_sam.py (stills) or data_prep/shard_pairs.py"
+    " (photographs of one thing, or pairs)"
+)
 """Advice in the message if there are no shards."""
 HOW_TO_PUBLISH = "run data_prep/merge.py on the folder, and copy all of it there"
 """Advice in the message if a folder at an address is not what its index.json says."""
