@@ -34,6 +34,8 @@ FONTS = ("system-ui", "sans-serif")
 THEME = gr.themes.Default(primary_hue="indigo", font=FONTS, font_mono=("ui-monospace", "monospace")).set(
     block_info_text_color="*neutral_600",
     block_info_text_color_dark="*neutral_300",
+    checkbox_border_color="*neutral_500",  # seen against what is behind it, also without a tick
+    checkbox_border_color_dark="*neutral_400",
     button_primary_background_fill="*primary_600",  # white on 500 has too little contrast
     button_primary_background_fill_hover="*primary_700",
 )

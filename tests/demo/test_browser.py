@@ -188,6 +188,9 @@ def test_the_page_fits_a_phone_and_is_painted_with_a_finger(visit, pictures, sch
     assert overflow(page) <= 0
     mask = downloaded_mask(page)
     assert mask[120, 160] and not mask[60, 160]
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    last, bar = (page.locator(each).bounding_box() for each in (".saving-forget", ".edit-bar"))
+    assert last["y"] + last["height"] <= bar["y"]
     example = page.locator(".examples img").first
     example.scroll_into_view_if_needed()
     example.tap()

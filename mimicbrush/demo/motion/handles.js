@@ -7,6 +7,7 @@ const HINTS = {
   paint: "Paint the object to move; then press Move.",
   move: "Drag the object; turn, scale, stretch and bend it by its handles. With the keyboard: Tab to a handle, then the arrow keys.",
   corners: "Drag each corner freely, for perspective.",
+  given: "The painted object moves as below; press Edit, or Move to change it.",
   nothing: "Nothing is painted yet. Paint the object to move.",
   frames: "The object moves as in the two frames; press Drop this motion to use the handles again.",
 };
@@ -22,7 +23,8 @@ function draw() {
   const { size, frames, arrows } = value(), ofFrames = Boolean(frames?.length);
   const isShown = mode !== "paint" && Boolean(box()) && value().picture === shownPicture;
   layer.element.hidden = !isShown;
-  find(".handles-hint").textContent = HINTS[ofFrames ? "frames" : mode !== "paint" && !box() ? "nothing" : mode];
+  const hint = mode === "paint" ? (words() ? "given" : mode) : (box() ? mode : "nothing");
+  find(".handles-hint").textContent = HINTS[ofFrames ? "frames" : hint];
   find(".handles-summary").hidden = !words();
   find(".handles-words").textContent = words();
   find("[data-action=undo]").disabled = !past.length;
