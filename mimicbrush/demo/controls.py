@@ -36,6 +36,7 @@ SEED = "The same seed gives the same result. The next edit uses another one, unl
 SHOW_PICTURE = """() => [...document.querySelectorAll(".columns")].find((each) => each.checkVisibility())
   ?.scrollIntoView({ behavior: "smooth", block: "start" })"""
 """The picture is far above the results."""
+IS_USED = "This result is now the picture: paint what should change next. Undo brings the former picture back."
 SHOW_EXAMPLE = f"() => innerWidth > 640 && ({SHOW_PICTURE})()"
 """On a phone, one would lose the example that one has chosen; there, Edit is always in reach."""
 
@@ -102,7 +103,9 @@ def connect(
     panel.gallery.select(
         handlers.choose, panel.results, [panel.slider, panel.picture, panel.zip_file, panel.live], **QUIET
     )
-    panel.use.click(handlers.use_result, [source, panel.picture], source, **QUIET).then(None, js=SHOW_PICTURE)
+    used = panel.use.click(handlers.use_result, [source, panel.picture], source, **QUIET)
+    used.then(None, js=SHOW_PICTURE)
+    used.success(lambda: status_text(IS_USED), None, panel.status, **QUIET)
     seed = controls["seed"]
     panel.results.change(handlers.next_seed, [panel.results, seed, pinned], seed, **QUIET)
     restored = _save(handlers, panel, named_controls(given | {"pinned": pinned}), kind)

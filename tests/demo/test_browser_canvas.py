@@ -197,6 +197,7 @@ def test_a_result_is_edited_again_with_another_seed(page):
     assert download(page, "download-picture") == first
     page.get_by_role("button", name="Use this result as the picture").click()
     wait_for_coverage(page, 0)
+    page.locator(STATUS, has_text="This result is now the picture").wait_for()
     drag(page, "source", (0.7, 0.7), (0.8, 0.7))
     press_edit(page)
     third = Image.open(io.BytesIO(download(page, "download-picture")))
