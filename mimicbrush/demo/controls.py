@@ -63,7 +63,7 @@ class Tab(NamedTuple):
 
     title: str
     introduction: str
-    """Tells a visitor what such an edit does; part of the page's introduction."""
+    """Tells a visitor what such an edit does; shown above the tab's controls."""
     config_class: type[EditConfig]
     """Config of the edit that the controls describe."""
     handlers: type[EditHandlers]

@@ -23,6 +23,7 @@ from mimicbrush.demo.tabs import TABS, atlas_tab
 from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
+from mimicbrush.errors import UserError
 from mimicbrush.files import PICTURE_SUFFIXES
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_rgb
@@ -78,7 +79,10 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := sorted(set(given.names) - set(known)):
         parser.error(f"there is no example {', '.join(unknown)}; choose from {', '.join(known)}")
-    make_results(example_page(given.weights), given.names)
+    try:
+        make_results(example_page(given.weights), given.names)
+    except UserError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":
