@@ -34,7 +34,7 @@ def heading(examples: TabExamples) -> str:
     """Say what the gallery shows."""
     made = f"what {examples.maker} made of it"
     if any(each.truth for each in examples.examples):
-        return HEADING.format(shown=f"At the end are {made}, and the true result.")
+        return HEADING.format(shown=f"The last two pictures are {made} and the true result.")
     return HEADING.format(shown=f"On the right is {made}.")
 
 
