@@ -249,7 +249,7 @@ def test_missing_files_are_refused_before_the_module_that_works_is_imported():
     ("command", "line"),
     [
         (train.COMMAND, "loading libraries to train runs/demo/train ..."),
-        (evaluate.COMMAND, "loading libraries to evaluate MimicBrush, swapped, "),
+        (evaluate.COMMAND, "loading libraries to evaluate shipped_weights, MimicBrush, "),
     ],
 )
 def test_loading_is_announced_before_the_work_is_imported(command, line, capsys):
