@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mimicbrush.config import load_config
 from mimicbrush.demo.example_results import example_page
 from mimicbrush.demo.examples.drawn_examples import SHIPPED
-from mimicbrush.demo.examples.examples_by_tab import EXAMPLES
+from mimicbrush.demo.examples.examples_by_tab import EXAMPLES, LAYER_SETTINGS
 from mimicbrush.demo.examples.gallery import PANEL, joined
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.tabs import TABS, atlas_tab
+from mimicbrush.evaluation.config import EvaluateConfig
+from tests.conftest import REPOSITORY
 
 ALL = {(kind, each.name): each for kind, tab in EXAMPLES.items() for each in tab.examples}
 BYTES = 400_000
@@ -43,3 +46,8 @@ def test_the_pictures_are_small_and_each_belongs_to_an_example():
     files = list(SHIPPED.glob("*.webp"))
     assert {path.stem for path in files} == {name for _, name in ALL}
     assert sum(path.stat().st_size for path in files) < BYTES
+
+
+def test_the_layers_settings_are_those_of_its_evaluation():
+    measured = load_config(EvaluateConfig, REPOSITORY / "configs" / "eval" / "world_layer.yaml")
+    assert measured.editor("mask").init_args["settings"] == LAYER_SETTINGS
