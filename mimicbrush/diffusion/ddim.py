@@ -112,15 +112,19 @@ def noise_of(prediction: Tensor, noisy: Tensor, alpha: float | Tensor, predictio
 
 
 @torch.no_grad()
-def invert(latent: Tensor, predict_noise: PredictNoise, steps: list[DdimStep]) -> Tensor:
+def invert(latent: Tensor, predict_noise: PredictNoise, steps: list[DdimStep], *, refinements: int = 0) -> Tensor:
     """Find the noisy latents that DDIM would lead to this latent: (B, C, h, w) -> (N, B, C, h, w), noisiest first.
 
     latent: without noise, taken for the first level; predict_noise: without guidance, which would not be invertible.
     The n-th result is the input of the n-th step. Each step uses the noise predicted at the latent before it, so the
-    way back is not exact; more steps come closer.
+    way back is not exact; more steps come closer. So does each refinement, which predicts the noise again at the latent
+    just found: what it converges to is led back exactly (fixed-point iteration, arXiv 2309.04907).
     """
     trajectory = []
     for step in reversed(steps):
-        latent = step.invert(latent, predict_noise(latent, step.timestep))
+        found = latent
+        for _ in range(1 + refinements):
+            found = step.invert(latent, predict_noise(found, step.timestep))
+        latent = found
         trajectory.append(latent)
     return torch.stack(trajectory[::-1])

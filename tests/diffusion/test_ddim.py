@@ -60,6 +60,17 @@ def test_sampling_leads_back_to_the_inverted_latent(latent):
     torch.testing.assert_close(back, latent, rtol=1e-4, atol=1e-4)
 
 
+def test_refinements_bring_the_way_back_nearer_to_the_latent(latent):
+    """The noise depends on the latent, so that the plain inversion is not exact."""
+    steps, distances = ddim_steps(ScheduleConfig(), 7), []
+    for refinements in (0, 1, 8):
+        back = invert(latent, predict_noise, steps, refinements=refinements)[0]
+        for step in steps:
+            back = step.denoise(back, predict_noise(back, step.timestep), torch.zeros_like(back))
+        distances.append((back - latent).abs().max().item())
+    assert distances[2] < 0.1 * distances[1] < 0.1 * distances[0]
+
+
 def test_renoising_returns_to_the_variance_of_the_noisier_level():
     step = ddim_steps(ScheduleConfig(), 4)[1]
     generator = torch.Generator().manual_seed(0)

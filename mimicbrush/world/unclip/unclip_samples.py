@@ -28,11 +28,11 @@ def sample_pictures(
 
 
 @torch.no_grad()
-def reconstruct_pictures(parts: UnclipParts, pictures: Tensor, *, num_steps: int) -> Tensor:
+def reconstruct_pictures(parts: UnclipParts, pictures: Tensor, *, num_steps: int, refinements: int) -> Tensor:
     """Invert pictures (B, 3, H, W) in [0, 1] by DDIM without conditions, and generate them again from that noise."""
     absent = torch.zeros(len(pictures), parts.unet.config.projection_class_embeddings_input_dim)
     predict, steps = _guided(parts, [""] * len(pictures), absent, 1.0), ddim_steps(parts.schedule, num_steps)
-    latents = invert(encode_mean(parts.vae, pictures), predict, steps)[0]
+    latents = invert(encode_mean(parts.vae, pictures), predict, steps, refinements=refinements)[0]
     for step in steps:
         latents = step.denoise(latents, predict(latents, step.timestep), torch.zeros_like(latents))
     return decode_unclamped(parts.vae, latents).clamp(0, 1)

@@ -75,8 +75,9 @@ def _summary(figures: dict) -> str:
         f"from {name} {each['object']['mean']:.0%} of objects and {each['material']['mean']:.0%} of materials"
         for name, each in figures["samples"].items()
     ]
-    lost = figures["inversion"]["loss_db"]["mean"]
-    return f"right names on held-out combinations: {'; '.join(named)}; inversion loses {lost:.1f} dB"
+    plain, refined = (figures["inversion"][f"{name}_loss_db"]["mean"] for name in ("plain", "refined"))
+    names = "; ".join(named)
+    return f"right names on held-out combinations: {names}; inversion loses {plain:.1f} dB, refined {refined:.1f}"
 
 
 def render_training(config: UnclipTrainingConfig) -> Captioned:
