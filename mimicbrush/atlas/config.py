@@ -91,8 +91,8 @@ class AtlasConfig(AtlasTrainingConfig):
     """Folder with one mask for each frame, in the order of their names, or an animated PNG; white on the object that
     moves by itself."""
     box: Box | None = None
-    """Box [x0, y0, x1, y1] around that object in the first frame, in pixels after the frames are scaled to short_side,
-    from which masks are made; instead of masks."""
+    """Box [x0, y0, x1, y1] around that object in the first frame, in pixels of the clip as given, from which masks are
+    made; instead of masks."""
     sam: str | None = None
     """Weights of Segment Anything, which then makes masks of the box, instead of GrabCut."""
     num_frames: int = 70

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from itertools import count, pairwise
 from pathlib import Path
@@ -27,7 +28,7 @@ from mimicbrush.pictures.geometry import resize
 from mimicbrush.progress import progress_bar
 from mimicbrush.segmentation.grabcut import segment_grabcut
 from mimicbrush.segmentation.prompt import Mask, SegmentationPrompt
-from mimicbrush.video.clip_reader import open_clip
+from mimicbrush.video.clip_reader import open_clip, probe
 from mimicbrush.video.decoded_clip import fit_size
 
 if TYPE_CHECKING:
@@ -129,14 +130,17 @@ def estimate_flow(estimator: FlowEstimator, clip: Tensor) -> tuple[Tensor, Tenso
     return torch.cat(flows), torch.cat(reliable)
 
 
-def check_box(box: Box, clip: Tensor) -> None:
-    """Raise UserError unless a box lies inside the frames of a clip (T, 3, H, W)."""
-    height, width = clip.shape[-2:]
+def scaled_box(box: Box, path: Path, clip: Tensor) -> Box:
+    """Scale a box, in pixels of the frames at a path, to the frames (T, 3, H, W) that were read from there.
+
+    Raises UserError unless it lies inside the frames.
+    """
+    width, height = _given_size(path)
     if box[2] > width or box[3] > height:
-        raise UserError(
-            f"box is {list(box)}, and the frames, scaled to short_side, are {width} x {height} pixels; give a box"
-            " inside them"
-        )
+        raise UserError(f"box is {list(box)}, and the frames are {width} x {height} pixels; give a box inside them")
+    x0, x1 = _scaled_side(box[0], box[2], width, clip.shape[-1])
+    y0, y1 = _scaled_side(box[1], box[3], height, clip.shape[-2])
+    return x0, y0, x1, y1
 
 
 def masks_of_box(
@@ -151,9 +155,9 @@ def masks_of_box(
         try:
             mask = _segment(to_pil(frame), box, segmenter, seed)
         except UnusableInput as error:
-            raise UserError(f"frame {number + 1}: no object in the box {list(box)} ({error}); give masks") from None
+            raise UserError(f"frame {number + 1}: no object in its box ({error}); give masks") from None
         if not mask.any():
-            raise UserError(f"frame {number + 1}: no object in the box {list(box)}; give masks")
+            raise UserError(f"frame {number + 1}: no object in its box; give masks")
         masks.append(torch.from_numpy(mask)[None].float())
         if number < len(flow):
             box = _next_box(mask, flow[number].cpu().numpy())
@@ -184,8 +188,7 @@ def load_training_clip(
 ) -> TrainingClip:
     """Estimate the flow of a clip (T, 3, H, W), and make masks of the config's box unless there are masks."""
     segmenter = None
-    if masks is None:
-        check_box(config.box, clip)
+    box = scaled_box(config.box, config.clip, clip) if masks is None else None
     if config.sam is not None:
         from mimicbrush.segmentation.segment_anything import SegmentAnything
 
@@ -193,8 +196,24 @@ def load_training_clip(
     # Everything that may be mistaken comes before the flow, which takes minutes.
     flow, reliable = estimate_flow(estimator, clip)
     if masks is None:
-        masks = masks_of_box(clip, flow, config.box, segmenter=segmenter, seed=config.seed)
+        masks = masks_of_box(clip, flow, box, segmenter=segmenter, seed=config.seed)
     return TrainingClip(clip, masks.to(clip), flow, reliable)
+
+
+def _given_size(path: Path) -> tuple[int, int]:
+    """Width and height of a clip's first frame, upright, before it is scaled."""
+    if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
+        height, width = _read_pictures(path, 1)[0].shape[:2]
+        return width, height
+    info = probe(path)
+    return info.width, info.height
+
+
+def _scaled_side(first: int, last: int, length: int, scaled_length: int) -> tuple[int, int]:
+    """First pixel and the one after the last, of those that a side of a box still touches once it is scaled."""
+    scale = scaled_length / length
+    start = min(int(first * scale), scaled_length - 1)
+    return start, min(max(math.ceil(last * scale), start + 1), scaled_length)
 
 
 def _read_pictures(path: Path, num_frames: int) -> list[NDArray]:

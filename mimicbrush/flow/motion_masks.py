@@ -16,6 +16,8 @@ MIN_SHARE = 0.5
 """Share of the moving pixels, and of those where they land, that a mask must let change."""
 OPAQUE = 0.5
 """Opacity from which a pixel counts as the object's."""
+MAX_LENGTH = 1e6
+"""Longest motion in pixels; beyond the size of any picture."""
 POLARITY = "1 (white) marks what may change, so invert a mask of what to keep"
 """Advice where a mask keeps what moves."""
 
@@ -57,10 +59,16 @@ def edit_mask_of_keep_mask(keep: Tensor) -> Tensor:
 
 
 def check_motion(flow: Tensor, mask: Tensor | None = None, *, advice: str = POLARITY) -> None:
-    """Raise UserError where nothing that moves would be seen, or where the mask keeps most of what moves.
+    """Raise UserError for a flow too long to be pixels, where nothing that moves would be seen, and where the mask keeps
+    most of what moves.
 
     flow: (1, 2, H, W); mask: (1, 1, H, W), 1 where pixels may change, or None; advice: what to do about such a mask.
     """
+    longest = float(flow.abs().max())
+    if longest > MAX_LENGTH:
+        raise UserError(
+            f"the flow moves a pixel by {longest:.3g} pixels, expected at most {MAX_LENGTH:g}; choose a shorter motion"
+        )
     moving = moving_pixels(flow)
     if not (moving & points_inside(flow)).any():
         raise UserError("the flow moves every pixel out of the picture; choose a shorter motion")

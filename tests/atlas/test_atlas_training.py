@@ -22,6 +22,7 @@ from mimicbrush.atlas.training_clip import (
     masks_of_box,
     read_clip,
     read_masks,
+    scaled_box,
 )
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.writing import write_frames, write_image
@@ -220,8 +221,17 @@ def test_masks_are_cut_and_scaled_like_the_clip(config, clip):
 
 def test_a_box_outside_is_refused_before_the_flow(config, clip, tmp_path):
     config = replace(config, masks=None, box=(1, 5, 30, 14))
-    with pytest.raises(UserError, match="frames, scaled to short_side, are 20 x 20 pixels; give a box inside them"):
+    with pytest.raises(UserError, match="the frames are 20 x 20 pixels; give a box inside them"):
         load_training_clip(config, clip.frames, None, None)
+
+
+def test_a_box_counts_pixels_of_the_clip_as_given(clip, tmp_path):
+    write_frames(clip.frames[..., :12, :], tmp_path / "clip.png")
+    write_h264(tmp_path / "clip.mp4", (np.full((40, 60, 3), 99, np.uint8) for _ in range(3)), fps=10)
+    half = torch.zeros(4, 3, 6, 10)
+    assert scaled_box((1, 2, 20, 12), tmp_path / "clip.png", half) == (0, 1, 10, 6)
+    assert scaled_box((19, 11, 20, 12), tmp_path / "clip.png", half) == (9, 5, 10, 6)
+    assert scaled_box((30, 10, 60, 40), tmp_path / "clip.mp4", torch.zeros(3, 3, 20, 30)) == (15, 5, 30, 20)
 
 
 def test_difficult_clips_are_named(clip):

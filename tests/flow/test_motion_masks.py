@@ -69,6 +69,13 @@ def test_a_thing_that_leaves_the_picture_is_refused_and_one_that_leaves_in_part_
     assert describe_motion(flow) == ["54% of the moving pixels leave the picture"]
 
 
+def test_a_pixel_that_is_sent_to_infinity_is_refused():
+    flow = flow_of(translate(3, 0))
+    flow[0, 0, 12, 12] = 1e30
+    with pytest.raises(UserError, match=r"moves a pixel by 1e\+30 pixels, expected at most 1e\+06"):
+        check_motion(flow)
+
+
 def test_a_full_mask_is_told():
     (hint,) = describe_motion(flow_of(translate(3, 0)), torch.ones(1, 1, 32, 40))
     assert "the mask is full, so the whole picture may change" in hint
