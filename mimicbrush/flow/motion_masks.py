@@ -59,8 +59,8 @@ def edit_mask_of_keep_mask(keep: Tensor) -> Tensor:
 
 
 def check_motion(flow: Tensor, mask: Tensor | None = None, *, advice: str = POLARITY) -> None:
-    """Raise UserError for a flow too long to be pixels, where nothing that moves would be seen, and where the mask keeps
-    most of what moves.
+    """Raise UserError for a flow longer than any picture, for one of which nothing would be seen, and for a mask that
+    keeps most of what moves.
 
     flow: (1, 2, H, W); mask: (1, 1, H, W), 1 where pixels may change, or None; advice: what to do about such a mask.
     """
