@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mimicbrush.errors import UserError
 from mimicbrush.files import whole
 from mimicbrush.run_folder import claim
-from mimicbrush.tensor_files import torch_load, torch_save
+from mimicbrush.tensor_files import DamagedFileError, torch_load, torch_save
 
 STATE = "state.pt"
 SECONDS_APART = 60.0
@@ -31,8 +32,14 @@ class RunState:
         self.last_write = time.monotonic()
 
     def read(self) -> dict | None:
-        """The state that an earlier call left; None if there is none."""
-        return torch_load(self.path) if self.path.is_file() else None
+        """The state that an earlier call left; None if there is none. Raises UserError if it is damaged."""
+        try:
+            return torch_load(self.path) if self.path.is_file() else None
+        except DamagedFileError:
+            raise UserError(
+                f"{self.path}: damaged; delete this file and run the same command again, which then starts from the"
+                " beginning"
+            ) from None
 
     @property
     def is_due(self) -> bool:

@@ -89,6 +89,14 @@ def sample_frames(
     return latents
 
 
+def mix_noise(inverted: Tensor, noise: Tensor, *, inverted_share: float) -> Tensor:
+    """Replace a part of inverted latents (T, C, h, w) by noise (T or 1, C, h, w), at the same noise level.
+
+    inverted_share: share of the variance that the inverted latents keep, 0 to 1.
+    """
+    return inverted_share**0.5 * inverted + (1 - inverted_share) ** 0.5 * noise
+
+
 def to_latent_grid(mask: Tensor, height: int, width: int) -> Tensor:
     """Shrink masks (T, 1, H, W) to latents: a position may change (1) where any of its pixels may."""
     return (F.adaptive_max_pool2d(mask.float(), (height, width)) > 0.5).float()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mimicbrush.diffusion.ddim import noise_of, signal_shares
 from mimicbrush.diffusion.frame_sampling import FramePrediction, average_windows, captured_states, frame_windows
+from mimicbrush.diffusion.kept_norms import decode_with_norms_of
 from mimicbrush.diffusion.latents import decode_unclamped, encode_mean
 from mimicbrush.editors.genvideo.inflation import inflate
 from mimicbrush.editors.genvideo.masked_injection import masked_embedding
@@ -77,6 +78,12 @@ class ClipDenoiser:
     def decode(self, latents: Tensor) -> Tensor:
         """Decode latents (T, C, h, w) to frames (T, 3, H, W) in [0, 1] on the CPU, one after the other."""
         frames = [decode_unclamped(self.parts.vae, latent[None]).cpu() for latent in latents]
+        return torch.cat(frames).clamp(0, 1)
+
+    def decode_edit(self, latents: Tensor, source: Tensor) -> Tensor:
+        """Decode edited latents likewise, with the source's group norms, so that its background stays as it is."""
+        pairs = zip(latents, source, strict=True)
+        frames = [decode_with_norms_of(self.parts.vae, edited[None], own[None]).cpu() for edited, own in pairs]
         return torch.cat(frames).clamp(0, 1)
 
     def embed_prompt(self, prompt: str, name: str) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from mimicbrush.device import choose_device, choose_dtype
 from mimicbrush.diffusion.ddim import ddim_steps
 from mimicbrush.diffusion.frame_sampling import to_latent_grid
+from mimicbrush.diffusion.seeded_noise import draw_rows, seeded_generators
 from mimicbrush.editors.genvideo.clip_denoiser import ClipCondition, ClipDenoiser
 from mimicbrush.editors.genvideo.clip_geometry import finish_frames, network_size, to_pixels
 from mimicbrush.editors.genvideo.inflation import tuned_parameters
@@ -99,15 +100,21 @@ class GenVideoEditor(Editor):
             outside = outside if self.settings.outside_image == "source" else torch.zeros_like(outside)
             target = target._replace(outside_image=outside, mask=latent_mask)
 
+        own = clip.latents.original
+
         def finish(latents: Tensor) -> Edited:
-            keep = self.settings.paste_back and self.settings.background != "none"
-            frames = finish_frames(self.denoiser.decode(latents), request.source, mask, keep_source=keep)
-            return Edited(frames, {"mask": mask.to(request.source)})
+            has_background = self.settings.background != "none"
+            frames = self.denoiser.decode_edit(latents, own) if has_background else self.denoiser.decode(latents)
+            keep = self.settings.paste_back and has_background
+            return Edited(
+                finish_frames(frames, request.source, mask, keep_source=keep), {"mask": mask.to(request.source)}
+            )
 
         def on_step(original: Tensor) -> None:
             progress.advance(2, lambda: finish(original))
 
-        edited = finish(sample_edit(self.denoiser, clip.latents, target, self.steps, latent_mask, on_step))
+        noise = draw_rows(own.shape[1:], seeded_generators([seed_of(request.seed, "start")])).to(own)
+        edited = finish(sample_edit(self.denoiser, clip.latents, target, self.steps, latent_mask, noise, on_step))
         progress.finish(edited)
         return edited
 

@@ -15,6 +15,7 @@ from mimicbrush.diffusion.frame_sampling import (
     FramePrediction,
     OnSampledStep,
     SourceLatents,
+    mix_noise,
     sample_frames,
 )
 from mimicbrush.editors.genvideo.clip_denoiser import ClipCondition, ClipDenoiser
@@ -68,10 +69,16 @@ def sample_edit(
     condition: ClipCondition,
     steps: Sequence[DdimStep],
     mask: Tensor,
+    noise: Tensor,
     on_step: OnSampledStep,
 ) -> Tensor:
-    """Sample the edited latents (T, C, h, w) from the inverted ones; mask: (T, 1, h, w) of 0 and 1."""
+    """Sample the edited latents (T, C, h, w) from the inverted ones; mask: (T, 1, h, w) of 0 and 1.
+
+    noise: (1, C, h, w), of which the start has its share within the mask, the same in every frame.
+    """
     settings: GenVideoSettings = denoiser.settings
+    inverted = source.trajectory[0]
+    start = torch.where(mask > 0.5, mix_noise(inverted, noise, inverted_share=settings.inverted_share), inverted)
 
     def predict(latents: Tensor, timestep: int, with_features: bool) -> FramePrediction:
         return denoiser.predict(
@@ -79,7 +86,7 @@ def sample_edit(
         )
 
     return sample_frames(
-        source.trajectory[0],
+        start,
         source,
         steps,
         mask,

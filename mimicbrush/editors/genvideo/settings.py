@@ -137,6 +137,10 @@ class GenVideoSettings:
     """Classifier-free guidance of sampling; 1 or less: none (Tune-A-Video)."""
     noise_level: int = 0
     """Noise level of image embeddings outside of tuning, 0 to 999; 0: none (Make-A-Protagonist)."""
+    inverted_share: float = 1.0
+    """Share of the clip's inverted latents in the variance of the latents from which sampling starts, 0 to 1; within
+    the mask the rest is noise, the same in every frame. The inverted latents carry the source object's outline; 1: no
+    noise (the article)."""
     tuning: TuningSettings = field(default_factory=TuningSettings)
     """Tuning on the clip."""
     masks: MaskSource = "invedit"
@@ -174,6 +178,9 @@ class GenVideoSettings:
             f"window_overlap is {self.window_overlap}, expected 1 to {self.window - 1}, less than window",
         )
         faults.check(0 <= self.noise_level <= 999, f"noise_level is {self.noise_level}, expected 0 to 999")
+        faults.check(
+            0 <= self.inverted_share <= 1, f"inverted_share is {self.inverted_share:g}, expected a number from 0 to 1"
+        )
         choices = {"masks": MaskSource, "outside_image": OutsideImage, "feature_side": FeatureSide}
         for name, kind in choices.items():
             value, allowed = getattr(self, name), get_args(kind)

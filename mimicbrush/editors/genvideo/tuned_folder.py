@@ -7,9 +7,11 @@ the clip finds it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -17,6 +19,7 @@ from mimicbrush.config import dump_config
 from mimicbrush.diffusion.trajectories import load_trajectory, save_trajectory
 from mimicbrush.editors.genvideo.masked_sampling import Reconstruction
 from mimicbrush.editors.genvideo.settings import GenVideoSettings, TuningSettings
+from mimicbrush.errors import UserError
 from mimicbrush.files import read_object, write_json, write_text
 from mimicbrush.hub.unclip_parts import UnclipParts
 from mimicbrush.pictures.conversion import to_pil
@@ -25,6 +28,9 @@ from mimicbrush.reports.contact_sheet import contact_sheet
 from mimicbrush.reports.matplotlib_chart import finish_chart, new_charts, save_chart, set_log_scale
 from mimicbrush.run_state import RunState
 from mimicbrush.tensor_files import tensor_digest
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 WITHOUT_EFFECT = ("preview_every", "gradient_checkpointing")
 """Settings of tuning that leave the weights as they are."""
@@ -77,25 +83,25 @@ class TunedFolder:
         write_image(contact_sheet(rows), self.path / "previews" / f"step-{step:06d}.png")
 
     def read_trajectory(self, settings: GenVideoSettings, num_frames: int) -> Tensor | None:
-        """Latents (N, T, C, h, w) of the clip's inversion; None if they are not stored."""
+        """Latents (N, T, C, h, w) of the clip's inversion; None if they have to be computed."""
         path = self._inversion_path(settings, ".safetensors")
-        return load_trajectory(path, num_frames=num_frames) if path.is_file() else None
+        return _read_stored(path, lambda: load_trajectory(path, num_frames=num_frames))
 
     def write_trajectory(self, settings: GenVideoSettings, trajectory: Tensor) -> None:
         save_trajectory(trajectory, self._inversion_path(settings, ".safetensors"))
 
     def read_reconstruction(self, settings: GenVideoSettings) -> Reconstruction | None:
-        """Quality of the clip's reconstruction; None if it is not stored."""
+        """Quality of the clip's reconstruction; None if it has to be computed."""
         path = self._inversion_path(settings, ".json")
-        return Reconstruction(**read_object(path, *Reconstruction._fields)) if path.is_file() else None
+        return _read_stored(path, lambda: Reconstruction(**read_object(path, *Reconstruction._fields)))
 
     def write_reconstruction(self, settings: GenVideoSettings, found: Reconstruction) -> None:
         write_json(found._asdict(), self._inversion_path(settings, ".json"))
 
     def read_differences(self, settings: GenVideoSettings, target: Sequence[Tensor], num_frames: int) -> Tensor | None:
-        """Differences (T, h, w) of a mask's branches for a target's conditions; None if they are not stored."""
+        """Differences (T, h, w) of a mask's branches for a target's conditions; None if they have to be computed."""
         path = self._differences_path(settings, target)
-        return load_trajectory(path, num_frames=num_frames)[0, :, 0] if path.is_file() else None
+        return _read_stored(path, lambda: load_trajectory(path, num_frames=num_frames)[0, :, 0])
 
     def write_differences(self, settings: GenVideoSettings, target: Sequence[Tensor], differences: Tensor) -> None:
         """Store differences (T, h, w), as a trajectory of one step and one channel."""
@@ -109,6 +115,17 @@ class TunedFolder:
 
     def _inversion_path(self, settings: GenVideoSettings, suffix: str) -> Path:
         return self.path / f"inversion-{'-'.join(map(str, _numbers_of_inversion(settings)))}{suffix}"
+
+
+def _read_stored(path: Path, read: Callable[[], T]) -> T | None:
+    """Read what an earlier edit computed; None, so that it is computed again, where it is missing or damaged."""
+    if not path.is_file():
+        return None
+    try:
+        return read()
+    except UserError:
+        log.warning("%s is damaged; it is computed again and replaced", path)
+        return None
 
 
 def _numbers_of_inversion(settings: GenVideoSettings) -> tuple[int, ...]:

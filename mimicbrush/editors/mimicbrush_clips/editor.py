@@ -11,7 +11,13 @@ from torch import Tensor
 from mimicbrush.device import choose_device, choose_dtype, send
 from mimicbrush.diffusion.config import ScheduleConfig, check_sampling
 from mimicbrush.diffusion.ddim import ddim_steps, invert, signal_shares
-from mimicbrush.diffusion.frame_sampling import CorrectionRules, OnSampledStep, SourceLatents, sample_frames
+from mimicbrush.diffusion.frame_sampling import (
+    CorrectionRules,
+    OnSampledStep,
+    SourceLatents,
+    mix_noise,
+    sample_frames,
+)
 from mimicbrush.diffusion.latents import encode_mean
 from mimicbrush.diffusion.seeded_noise import seeded_generators
 from mimicbrush.editors.mimicbrush_clips.imitated_frames import ImitatedFrames
@@ -158,9 +164,8 @@ class MimicBrushClipsEditor(Editor):
         settings = self.settings
         frames = self._frames(canvas, canvas.reference, guidance_scale=settings.guidance_scale)
         noise = draw_noise(self.network, seeded_generators([seed]))
-        share = settings.inverted_share
         return sample_frames(
-            share**0.5 * source.trajectory[0] + (1 - share) ** 0.5 * noise,
+            mix_noise(source.trajectory[0], noise, inverted_share=settings.inverted_share),
             source,
             self.steps,
             self.network.shrink_mask(canvas.mask),

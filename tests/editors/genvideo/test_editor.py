@@ -62,13 +62,32 @@ def test_pixels_outside_the_feathered_mask_are_the_sources_own(parts):
 
 def test_without_the_paste_the_complement_is_what_the_autoencoder_makes_of_the_source(parts, monkeypatch):
     editor, decoded = make_editor(parts, replace(UNTUNED, paste_back=False)), []
-    decode = editor.denoiser.decode
-    monkeypatch.setattr(editor.denoiser, "decode", lambda latents: decoded.append(latents) or decode(latents))
+    decode = editor.denoiser.decode_edit
+    monkeypatch.setattr(editor.denoiser, "decode_edit", lambda *latents: decoded.append(latents) or decode(*latents))
     request = moving_square(mask=box_mask())
     editor.edit(request)
     outside = (to_latent_grid(request.mask, 12, 16) == 0).expand(-1, 4, -1, -1)
     source = editor.denoiser.encode(resize(request.source, 24, 32))
-    assert outside.any() and torch.equal(decoded[-1][outside], source[outside])
+    latents, norms_of = decoded[-1]
+    assert outside.any() and torch.equal(latents[outside], source[outside]) and torch.equal(norms_of, source)
+
+
+def test_sampling_starts_with_a_share_of_noise_within_the_mask(parts, monkeypatch):
+    def start(inverted_share: float) -> torch.Tensor:
+        editor, seen = make_editor(parts, replace(UNTUNED, inverted_share=inverted_share)), []
+        predict = editor.denoiser.predict
+        monkeypatch.setattr(
+            editor.denoiser,
+            "predict",
+            lambda noisy, *rest, **options: seen.append(noisy) or predict(noisy, *rest, **options),
+        )
+        editor.edit(moving_square(mask=box_mask()))
+        return seen[-2]  # two steps of sampling come last
+
+    inverted, fresh = start(1.0), start(0.0)
+    inside = to_latent_grid(box_mask(), 12, 16).expand(-1, 4, -1, -1) > 0
+    assert torch.equal(inverted[~inside], fresh[~inside]) and not torch.isclose(inverted, fresh)[inside].any()
+    assert all(torch.equal(frame[inside[0]], fresh[0][inside[0]]) for frame in fresh)
 
 
 @pytest.mark.parametrize("name", PRESETS)

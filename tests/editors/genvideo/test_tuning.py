@@ -85,6 +85,22 @@ def test_a_second_edit_finds_the_tuned_clip(parts, tmp_path, monkeypatch):
     assert len(shares) == 2  # sampling alone
 
 
+def test_damaged_results_are_computed_again_and_a_damaged_state_is_named(parts, tmp_path, caplog):
+    first = make_editor(parts, tmp_path).edit(moving_square())
+    (folder,) = tmp_path.iterdir()
+    stored = sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")])
+    assert len(stored) == 3
+    before = [path.read_bytes() for path in stored]
+    for path in stored:
+        path.write_bytes(path.read_bytes()[:20])
+    assert torch.equal(make_editor(parts, tmp_path).edit(moving_square()).frames, first.frames)
+    assert [path.read_bytes() for path in stored] == before
+    assert all(f"{path} is damaged; it is computed again and replaced" in caplog.text for path in stored)
+    (folder / "state.pt").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"state\.pt: damaged; delete this file and run the same command again"):
+        make_editor(parts, tmp_path).edit(moving_square())
+
+
 def test_a_stopped_tuning_resumes_and_ends_the_same(parts, tmp_path):
     whole = make_editor(parts, tmp_path / "whole").edit(masked_request())
 
