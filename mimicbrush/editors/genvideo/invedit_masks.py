@@ -36,13 +36,14 @@ def branch_differences(
     """Mean absolute difference of the noise of both branches, over channels and chosen steps: (T, h, w).
 
     trajectory: (N, T, C, h, w), the clip's inversion, noisiest first. follow: whether each branch follows its own
-    prediction from the noisiest latents, as in GenVideo; otherwise both see the clip's inversion in each step, as in
+    prediction from the first step on, as in GenVideo; otherwise both see the clip's inversion in each step, as in
     DiffEdit, so that the differences stay with the source object.
     """
-    source = target = trajectory[0]
-    chosen = chosen_steps(len(steps), settings)
+    first, chosen = first_step(len(steps), settings), chosen_steps(len(steps), settings)
+    source = target = trajectory[first]
     total = torch.zeros_like(source[:, 0])
-    for number, step in enumerate(steps[: chosen.stop]):
+    for number in range(first, chosen.stop):
+        step = steps[number]
         noises = predict_source(source, step.timestep), predict_target(target, step.timestep)
         if number in chosen:
             total += (noises[0] - noises[1]).abs().mean(dim=1)
@@ -58,9 +59,14 @@ def branch_differences(
     return total / len(chosen)
 
 
+def first_step(num_steps: int, settings: InvEditSettings) -> int:
+    """Number of the step with which the branches begin, from 0."""
+    return min(round(settings.start_share * num_steps), num_steps - 1)
+
+
 def chosen_steps(num_steps: int, settings: InvEditSettings) -> range:
     """Numbers of the steps whose differences count, from 0; at least one."""
-    first = min(round(settings.first_share * num_steps), num_steps - 1)
+    first = max(first_step(num_steps, settings), min(round(settings.first_share * num_steps), num_steps - 1))
     return range(first, max(first + 1, round(settings.last_share * num_steps)))
 
 

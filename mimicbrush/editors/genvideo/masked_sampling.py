@@ -40,7 +40,7 @@ def invert_clip(
         on_step(latents)
         return denoiser.predict(noisy, timestep, condition).noise
 
-    return invert(latents, predict_noise, steps)
+    return invert(latents, predict_noise, steps, refinements=denoiser.settings.inversion_refinements)
 
 
 @torch.no_grad()

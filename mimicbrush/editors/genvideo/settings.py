@@ -17,6 +17,10 @@ MaskSource = Literal["invedit", "source", "none"]
 the mask takes the target's shape; source: the same two predictions on the source's inversion alone, as in DiffEdit;
 none: the whole clip may change."""
 
+BranchImages = Literal["own", "none"]
+"""Image embeddings of the two branches. own: of a source frame, and of the target's object; none: the branches differ
+by their prompts alone."""
+
 MaskScale = Literal["clip", "frame"]
 """Mean difference by which differences are scaled before the threshold: that of the clip, or of each frame."""
 
@@ -81,6 +85,11 @@ class InvEditSettings:
 
     guidance_scale: float = 7.5
     """Classifier-free guidance of the two branches; 1 or less: none (DiffEdit)."""
+    images: BranchImages = "own"
+    """Image embeddings of the two branches (the article: own)."""
+    start_share: float = 0.0
+    """Share of the steps, from the noisiest on, that the branches leave out: they begin with the clip's inverted
+    latents of that level, which hold its layout (the article: 0)."""
     first_share: float = 0.0
     """Share of the steps, from the noisiest on, whose differences are left out."""
     last_share: float = 1.0
@@ -109,9 +118,13 @@ class InvEditSettings:
             f"first_share and last_share are {self.first_share:g} and {self.last_share:g}, expected 0 <= first < last"
             " <= 1",
         )
+        faults.check(
+            0 <= self.start_share < self.last_share,
+            f"start_share is {self.start_share:g}, expected 0 to below last_share, {self.last_share:g}",
+        )
         faults.check(self.max_ratio > 0, f"max_ratio is {self.max_ratio:g}, expected a positive number")
         faults.check(0 <= self.threshold < 1, f"threshold is {self.threshold:g}, expected 0 to below 1")
-        for name, kind in (("scale", MaskScale), ("in_time", MaskInTime)):
+        for name, kind in (("images", BranchImages), ("scale", MaskScale), ("in_time", MaskInTime)):
             value, allowed = getattr(self, name), get_args(kind)
             faults.check(value in allowed, f"{name} is {value}, expected one of {', '.join(allowed)}")
         for name in ("median", "margin"):
@@ -133,6 +146,9 @@ class GenVideoSettings:
     """Frames by which neighbouring windows overlap."""
     num_inference_steps: int = 50
     """Steps of inversion, masks and sampling (Tune-A-Video)."""
+    inversion_refinements: int = 0
+    """Times that each step of the inversion predicts its noise again, at the latents just found, so that sampling
+    returns closer to the clip; each costs a pass. 0: plain DDIM inversion (Tune-A-Video)."""
     guidance_scale: float = 12.5
     """Classifier-free guidance of sampling; 1 or less: none (Tune-A-Video)."""
     noise_level: int = 0
@@ -176,6 +192,10 @@ class GenVideoSettings:
         faults.check(
             1 <= self.window_overlap < self.window,
             f"window_overlap is {self.window_overlap}, expected 1 to {self.window - 1}, less than window",
+        )
+        faults.check(
+            0 <= self.inversion_refinements <= 100,
+            f"inversion_refinements is {self.inversion_refinements}, expected 0 to 100",
         )
         faults.check(0 <= self.noise_level <= 999, f"noise_level is {self.noise_level}, expected 0 to 999")
         faults.check(

@@ -84,8 +84,9 @@ class ClipPreparation:
                 tuning.load_state_dict(stored)
             trajectory = self.folder.read_trajectory(self.settings, len(self.frames)) if self.folder else None
             quality = self.folder.read_reconstruction(self.settings) if self.folder else None
-            num_samplings = (trajectory is None) + (quality is None)
-            progress.begin(PASSES_OF_A_TUNING_STEP * tuning.num_remaining + len(self.steps) * num_samplings)
+            of_inversion = (1 + self.settings.inversion_refinements) * (trajectory is None)
+            num_passes = len(self.steps) * (of_inversion + (quality is None))
+            progress.begin(PASSES_OF_A_TUNING_STEP * tuning.num_remaining + num_passes)
             if not tuning.is_finished:
                 self._tune(tuning, state, lambda: advance(PASSES_OF_A_TUNING_STEP))
             if trajectory is None:

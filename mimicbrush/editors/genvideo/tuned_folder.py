@@ -109,8 +109,9 @@ class TunedFolder:
 
     def _differences_path(self, settings: GenVideoSettings, target: Sequence[Tensor]) -> Path:
         branches = settings.invedit
-        numbers = (settings.masks, branches.guidance_scale, branches.first_share, branches.last_share)
-        facts = (*_numbers_of_inversion(settings), *numbers, *map(tensor_digest, target))
+        shares = (branches.start_share, branches.first_share, branches.last_share)
+        choices = (settings.masks, branches.guidance_scale, branches.images, *shares)
+        facts = (*_numbers_of_inversion(settings), *choices, *map(tensor_digest, target))
         return self.path / f"differences-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.safetensors"
 
     def _inversion_path(self, settings: GenVideoSettings, suffix: str) -> Path:
@@ -129,7 +130,12 @@ def _read_stored(path: Path, read: Callable[[], T]) -> T | None:
 
 
 def _numbers_of_inversion(settings: GenVideoSettings) -> tuple[int, ...]:
-    return (settings.num_inference_steps, settings.noise_level, settings.window_overlap)
+    return (
+        settings.num_inference_steps,
+        settings.noise_level,
+        settings.window_overlap,
+        settings.inversion_refinements,
+    )
 
 
 def folder_name(config: TunedClipConfig) -> str:

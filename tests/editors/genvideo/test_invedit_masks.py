@@ -61,7 +61,9 @@ def overlap(mask: Tensor, truth: Tensor) -> list[float]:
     return (both[0] / both[1]).tolist()
 
 
-@pytest.mark.parametrize("changes", [{}, {"median": 1}, {"scale": "frame"}, {"first_share": 0.5}, {"last_share": 0.3}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"median": 1}, {"scale": "frame"}, {"first_share": 0.5}, {"last_share": 0.3}, {"start_share": 0.3}]
+)
 def test_a_larger_target_is_covered_in_every_frame(trajectory, changes):
     mask = propose(trajectory, TARGET, replace(EXACT, **changes))
     assert mask.shape == (T, 1, SIDE, SIDE) and set(mask.unique().tolist()) == {0, 1}
@@ -104,11 +106,25 @@ def test_each_branch_follows_its_own_prediction(trajectory):
     assert all(torch.equal(noisy, latents) for noisy, latents in zip(seen, trajectory, strict=True))
 
 
+def test_branches_can_begin_within_the_inversion(trajectory):
+    seen = []
+
+    def record(noisy: Tensor, timestep: int) -> Tensor:
+        seen.append((noisy, timestep))
+        return gaussian_denoiser(TARGET)(noisy, timestep)
+
+    branch_differences(trajectory, gaussian_denoiser(SOURCE), record, STEPS, replace(EXACT, start_share=0.4))
+    assert torch.equal(seen[0][0], trajectory[8])
+    assert [timestep for _, timestep in seen] == [step.timestep for step in STEPS[8:]]
+
+
 def test_steps_are_chosen_by_their_shares():
     assert chosen_steps(10, EXACT) == range(10)
     assert chosen_steps(10, replace(EXACT, first_share=0.5)) == range(5, 10)
     assert chosen_steps(10, replace(EXACT, last_share=0.3)) == range(3)
     assert chosen_steps(1, replace(EXACT, first_share=0.9)) == range(1)
+    assert chosen_steps(10, replace(EXACT, start_share=0.4)) == range(4, 10)
+    assert chosen_steps(10, replace(EXACT, start_share=0.4, first_share=0.6, last_share=0.8)) == range(6, 8)
 
 
 def test_what_follows_the_threshold():

@@ -18,7 +18,7 @@ from mimicbrush.editors.genvideo.tuned_folder import TunedFolder, folder_name, t
 from mimicbrush.errors import UserError
 from mimicbrush.hub.unclip_parts import embed_pictures
 from mimicbrush.requests import VideoRequest
-from tests.editors.genvideo.conftest import QUICK, moving_square
+from tests.editors.genvideo.conftest import QUICK, UNTUNED, moving_square
 
 NO_MASK_NEEDED = torch.ones(4, 1, 32, 40)
 
@@ -73,7 +73,7 @@ def test_a_second_edit_finds_the_tuned_clip(parts, tmp_path, monkeypatch):
     (folder,) = tmp_path.iterdir()
     names = {path.name for path in folder.iterdir()}
     assert names >= {"config.yaml", "state.pt", "losses.csv", "losses.png", "previews"}
-    assert {"inversion-2-0-4.safetensors", "inversion-2-0-4.json"} <= names
+    assert {"inversion-2-0-4-0.safetensors", "inversion-2-0-4-0.json"} <= names
     assert [line.split(",")[0] for line in (folder / "losses.csv").read_text().splitlines()] == ["step", "1", "2", "3"]
     assert Image.open(folder / "previews" / "step-000002.png").width > 4 * 192
     monkeypatch.setattr(ClipTuning, "run_step", lambda *_: pytest.fail("the clip is tuned again"))
@@ -115,6 +115,20 @@ def test_a_stopped_tuning_resumes_and_ends_the_same(parts, tmp_path):
     assert torch.equal(resumed.frames, whole.frames)
     losses = [next((tmp_path / name).glob("*/losses.csv")).read_text() for name in ("whole", "stopped")]
     assert losses[0] == losses[1]
+
+
+def test_a_refined_inversion_returns_closer_to_the_clip_and_is_kept_apart(parts, tmp_path):
+    found = []
+    for number in (0, 2):
+        settings = replace(UNTUNED, inversion_refinements=number)
+        editor = GenVideoEditor(parts, settings=settings, tuned_clips=str(tmp_path), device="cpu")
+        editor.edit(masked_request())
+        found.append(editor.reconstruction.from_inversion)
+    assert found[1] > found[0]
+    assert {path.name for path in tmp_path.glob("*/inversion-*.json")} == {
+        "inversion-2-0-4-0.json",
+        "inversion-2-0-4-2.json",
+    }
 
 
 def test_one_editor_edits_two_clips_like_two_editors(parts):
