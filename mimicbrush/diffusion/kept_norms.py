@@ -14,7 +14,7 @@ from mimicbrush.diffusion.latents import decode_unclamped
 
 
 class NormStatistics(NamedTuple):
-    """What a group norm subtracts and divides by, (B, groups) each."""
+    """Statistics by which a group norm normalises, (B, groups) each."""
 
     mean: Tensor
     variance: Tensor

@@ -209,8 +209,6 @@ class GenVideoEditor(Editor):
         """Differences (T, h, w) of the two branches."""
         settings, predict = self.settings.invedit, self.denoiser.predict
         source = clip.condition._replace(tokens=clip.source_tokens)
-        if settings.images == "none":
-            source, target = (each._replace(image=torch.zeros_like(each.image)) for each in (source, target))
 
         def predict_noise(condition: ClipCondition) -> object:
             return lambda latents, timestep: (

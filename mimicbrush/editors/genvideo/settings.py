@@ -17,10 +17,6 @@ MaskSource = Literal["invedit", "source", "none"]
 the mask takes the target's shape; source: the same two predictions on the source's inversion alone, as in DiffEdit;
 none: the whole clip may change."""
 
-BranchImages = Literal["own", "none"]
-"""Image embeddings of the two branches. own: of a source frame, and of the target's object; none: the branches differ
-by their prompts alone."""
-
 MaskScale = Literal["clip", "frame"]
 """Mean difference by which differences are scaled before the threshold: that of the clip, or of each frame."""
 
@@ -85,8 +81,6 @@ class InvEditSettings:
 
     guidance_scale: float = 7.5
     """Classifier-free guidance of the two branches; 1 or less: none (DiffEdit)."""
-    images: BranchImages = "own"
-    """Image embeddings of the two branches (the article: own)."""
     start_share: float = 0.0
     """Share of the steps, from the noisiest on, that the branches leave out: they begin with the clip's inverted
     latents of that level, which hold its layout (the article: 0)."""
@@ -124,7 +118,7 @@ class InvEditSettings:
         )
         faults.check(self.max_ratio > 0, f"max_ratio is {self.max_ratio:g}, expected a positive number")
         faults.check(0 <= self.threshold < 1, f"threshold is {self.threshold:g}, expected 0 to below 1")
-        for name, kind in (("images", BranchImages), ("scale", MaskScale), ("in_time", MaskInTime)):
+        for name, kind in (("scale", MaskScale), ("in_time", MaskInTime)):
             value, allowed = getattr(self, name), get_args(kind)
             faults.check(value in allowed, f"{name} is {value}, expected one of {', '.join(allowed)}")
         for name in ("median", "margin"):

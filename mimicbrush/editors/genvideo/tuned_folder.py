@@ -110,7 +110,7 @@ class TunedFolder:
     def _differences_path(self, settings: GenVideoSettings, target: Sequence[Tensor]) -> Path:
         branches = settings.invedit
         shares = (branches.start_share, branches.first_share, branches.last_share)
-        choices = (settings.masks, branches.guidance_scale, branches.images, *shares)
+        choices = (settings.masks, branches.guidance_scale, *shares)
         facts = (*_numbers_of_inversion(settings), *choices, *map(tensor_digest, target))
         return self.path / f"differences-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.safetensors"
 

@@ -125,24 +125,6 @@ def test_a_mask_with_another_threshold_needs_no_further_passes(parts, tmp_path: 
     assert not torch.equal(editor.propose_mask(replace(request, target_prompt="red")), fresh) and passes
 
 
-def test_branches_can_do_without_image_embeddings(parts, monkeypatch):
-    def images(choice: str) -> list[bool]:
-        settings = replace(UNTUNED, invedit=replace(UNTUNED.invedit, images=choice))
-        editor, given = make_editor(parts, settings), []
-        predict = editor.denoiser.predict
-        monkeypatch.setattr(
-            editor.denoiser,
-            "predict",
-            lambda noisy, timestep, condition, **options: (
-                given.append(bool(condition.image.any())) or predict(noisy, timestep, condition, **options)
-            ),
-        )
-        editor.propose_mask(moving_square())
-        return given[-4:]  # two steps of two branches come last
-
-    assert images("own") == [True] * 4 and images("none") == [False] * 4
-
-
 def test_a_long_clip_is_covered_by_windows(parts):
     editor = make_editor(parts, replace(UNTUNED, window=3, window_overlap=1))
     edited = editor.edit(moving_square(mask=box_mask()))
