@@ -18,7 +18,7 @@ from mimicbrush.editors.motion_guidance.guided_sampling import GuidanceRules, Gu
 from mimicbrush.editors.motion_guidance.load_prior import CLIP, load_prior
 from mimicbrush.editors.motion_guidance.pass_counts import PassCounter, Passes, count_passes
 from mimicbrush.editors.motion_guidance.prior import Prior
-from mimicbrush.editors.motion_guidance.settings import MotionGuidanceSettings
+from mimicbrush.editors.motion_guidance.settings import PRESETS, MotionGuidanceSettings, Preset
 from mimicbrush.errors import UserError
 from mimicbrush.flow.estimator import FlowEstimator
 from mimicbrush.flow.motion_masks import check_motion, describe_motion, moving_pixels, propose_mask
@@ -38,8 +38,9 @@ class MotionGuidanceEditor(Editor):
 
     pretrained: Stable Diffusion 1 as a folder, hub repository or single file, another U-Net and autoencoder in
     diffusers' layout, weights of a MimicBrush network, or a `Prior` in memory; flow_network: RAFT's weights, or a
-    `FlowEstimator` in memory; trajectory: latents of the source's inversion, stored by `save_trajectory` or by the
-    release, in place of those computed for each edit; text_encoder: where that of a single file comes from.
+    `FlowEstimator` in memory; settings: every setting; preset: a name in `PRESETS`, in place of settings; trajectory:
+    latents of the source's inversion, stored by `save_trajectory` or by the release, in place of those computed for
+    each edit; text_encoder: where that of a single file comes from.
     precision: `auto` is bfloat16 on a GPU, because gradients of the energy vanish in float16, and float32 elsewhere.
     After an edit, `passes` counts the networks' passes. Raises UserError where weights are missing or do not fit.
     """
@@ -51,7 +52,8 @@ class MotionGuidanceEditor(Editor):
         pretrained: str | Prior = "CompVis/stable-diffusion-v1-4",
         *,
         flow_network: str | FlowEstimator = "asset:flow",
-        settings: MotionGuidanceSettings = MotionGuidanceSettings(),  # noqa: B008 - it is frozen
+        settings: MotionGuidanceSettings | None = None,
+        preset: Preset = "default",
         trajectory: str | None = None,
         text_encoder: str = CLIP,
         variant: str | None = None,
@@ -59,7 +61,9 @@ class MotionGuidanceEditor(Editor):
         device: str = "auto",
         precision: Precision = "auto",
     ) -> None:
-        self.settings = settings
+        if preset not in PRESETS or (settings is not None and preset != "default"):
+            raise UserError(f"preset is {preset}, expected one of {', '.join(PRESETS)}, and no settings beside it")
+        self.settings = settings = settings or PRESETS[preset]
         self.passes = Passes(0, 0, 0)
         self.trajectory = None if trajectory is None else load_trajectory(Path(trajectory))
         if isinstance(pretrained, str):

@@ -163,5 +163,12 @@ RELEASED = MotionGuidanceSettings(
 )
 """As the release computes its examples: 500 passes of inversion, then 5 000, of which 4 000 are guided."""
 
-PRESETS = {"default": MotionGuidanceSettings(), "released": RELEASED}
-"""Settings by name."""
+PRESETS = {
+    "default": MotionGuidanceSettings(),
+    "small": MotionGuidanceSettings(guidance_scale=3.0, strength=0.5, num_recursions=1),
+    "released": RELEASED,
+}
+"""Settings by name. small: for small networks such as asset:unclip, which keep less of the plain warp."""
+
+Preset = Literal["default", "small", "released"]
+"""Names of `PRESETS`."""

@@ -45,14 +45,17 @@ class Move(NamedTuple):
     """(1, 1, H, W), 1 where the background is repainted."""
     shown: Tensor
     """(1, 3, H, W), the picture of which the inpainter repaints the hole."""
+    reference: Tensor
+    """(3, H, W), what a reference's inpainter imitates: the source, with the object filled from around it."""
 
 
 class MoveAndRepaintEditor(Editor):
     """Cuts out what the flow moves, draws it at its new place, and has what it uncovers repainted by another editor.
 
-    An inpainter that receives a reference (the source) or a prompt also sees the object at its new place, and repaints
-    a border around it. One that only continues what is beside the hole would continue the object as well: it receives
-    the source with a hole in the object's place. In both cases the object is drawn over what was painted.
+    An inpainter that receives a reference (the source without the object) or a prompt also sees the object at its new
+    place, and repaints a border around it. One that only continues what is beside the hole would continue the object as
+    well: it receives the source with a hole in the object's place. In both cases the object is drawn over what was
+    painted.
 
     inpainter: an editor of masked pictures, in YAML by its class_path and init_args; None: classical inpainting, which
     needs no weights; settings: widths of borders.
@@ -101,18 +104,19 @@ class MoveAndRepaintEditor(Editor):
         layer = move_layer(cutout.colours, cutout.opacity, request.flow)
         opacity, left = layer[:, 3:], grown(object_mask, margin)
         if not self.is_guided and not left.all():
-            return Move(request, layer, left.to(layer), request.source)
+            return Move(request, layer, left.to(layer), request.source, request.source[0])
         around = grown(opacity > 0, self.settings.border) if self.settings.border and self.is_guided else False
         hole = (left | around) & (opacity < OPAQUE)
-        # Editors blend their result with what is in the hole near its edge, which must not be the object.
+        # Editors blend their result with what is in the hole near its edge, which must not be the object, and would
+        # imitate an object that the reference shows in the place of the hole.
         background = request.source if left.all() else fill_hole(request.source[0], left[0, 0])[None]
-        return Move(request, layer, hole.to(layer), draw_over(layer, background))
+        return Move(request, layer, hole.to(layer), draw_over(layer, background), background[0])
 
     def _repaint_request(self, move: Move) -> MaskedRequest:
         request = move.request
         given = {"source": move.shown, "mask": move.hole, "seed": request.seed, "id": request.id}
         if self.kind is ReferenceRequest:
-            return ReferenceRequest(**given, reference=request.source[0])
+            return ReferenceRequest(**given, reference=move.reference)
         if self.kind is TextRequest:
             return TextRequest(**given, prompt=request.prompt)
         return MaskedRequest(**given)

@@ -169,6 +169,13 @@ def test_motions_and_masks_that_make_no_sense_are_refused_in_one_sentence(diffus
     assert "the mask is full" in hint
 
 
+def test_a_preset_takes_the_place_of_settings(diffusion_folder):
+    place = {"flow_network": shift_by_three, "device": "cpu"}
+    assert MotionGuidanceEditor(str(diffusion_folder), preset="released", **place).settings == RELEASED
+    with pytest.raises(UserError, match="preset is small, expected one of default, small, released, and no settings"):
+        MotionGuidanceEditor(str(diffusion_folder), preset="small", settings=RELEASED, **place)
+
+
 def test_a_network_for_inpainting_is_refused(inpainting_folder):
     with pytest.raises(UserError, match="the U-Net has 9 input and 4 output channels, expected 4 each"):
         make_editor(inpainting_folder)
