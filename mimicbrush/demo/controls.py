@@ -48,9 +48,8 @@ QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 """Options of events that are not part of the public API."""
 
 AWAIT_SAVING = "while (!window.mimicbrushSaving) await new Promise((resolve) => setTimeout(resolve, 50));"
-REMEMBER_INITIAL = "(...values) => { (window.mimicbrushInitial ??= {})[%s] = values; }"
 KEPT_TAB = f"async () => {{ {AWAIT_SAVING} return window.mimicbrushSaving.keptTab(%s); }}"
-RESTORE = "(kept, ...values) => window.mimicbrushSaving.restoreTab(%s, kept, values)"
+RESTORE = "(kept, ...values) => window.mimicbrushSaving.restoreTab(%s, %s, kept, values)"
 NAME_PAGE = f"async () => {{ {AWAIT_SAVING} return {{ page: window.mimicbrushSaving.page, values: {{}} }}; }}"
 """Scripts for a page that is loaded: they give the server what the browser kept, and take what it has checked."""
 
@@ -149,9 +148,10 @@ def _save(handlers: EditHandlers, panel: ResultPanel, controls: dict[str, Compon
     def come_back(request: gr.Request, state: SavedTab | None) -> SavedTab:
         return handlers.come_back(request, state, controls)
 
-    page.load(None, components, None, js=REMEMBER_INITIAL % json.dumps(kind), **QUIET)
     came_back = page.load(come_back, saved, saved, js=KEPT_TAB % json.dumps(kind), **QUIET)
-    restored = came_back.then(None, [saved, *components], components, js=RESTORE % names, **QUIET)
+    initial = json.dumps({name: each.get_config().get("value") for name, each in controls.items()})
+    restore = RESTORE % (json.dumps(kind), initial)
+    restored = came_back.then(None, [saved, *components], components, js=restore, **QUIET)
     page.load(handlers.follow, saved, [*panel], js=NAME_PAGE, concurrency_limit=None, **QUIET)
     page.unload(handlers.jobs.leave)
     return restored

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimicbrush.demo.painter import PARTS
+from mimicbrush.demo.startup.lighter_files import read_script
 from mimicbrush.pictures.mask_geometry import mask_box
 from mimicbrush.pictures.screen_copies import ScreenCopy, shrink_levels
 from mimicbrush.reports.html_pictures import data_url
@@ -72,7 +73,7 @@ def make_live_preview() -> gr.HTML:
     return gr.HTML(
         NOTHING,
         html_template='<span class="live-said" role="status"></span>',
-        js_on_load=(PARTS / "live_preview.js").read_text(encoding="utf-8"),
+        js_on_load=read_script(PARTS / "live_preview.js"),
         apply_default_css=False,
         elem_classes="live bare",
     )

@@ -56,9 +56,10 @@ def build_page(
             ((tab, editor),) = tabs
             _build_tab(tab, editor, config, folders)
         else:
-            for tab, editor in tabs:
-                with gr.Tab(tab.title):
-                    _build_tab(tab, editor, config, folders)
+            with gr.Tabs(overflow_behavior="wrap"):
+                for tab, editor in tabs:
+                    with gr.Tab(tab.title, id=tab.title):  # by which the browser remembers the open tab
+                        _build_tab(tab, editor, config, folders)
         saved_tabs.make_saving()
     return page
 

@@ -15,12 +15,13 @@ from gradio.data_classes import FileData, GradioModel
 from pydantic import Field
 
 from mimicbrush.demo.config import Limits
+from mimicbrush.demo.startup.lighter_files import read_script
 from mimicbrush.demo.strokes import Coordinate, PaintedPicture, Stroke
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.geometry import feather_sigma
 
 PARTS = resources.files("mimicbrush") / "demo" / "painting"
-LOAD_PICTURE = (PARTS / "load_picture.js").read_text(encoding="utf-8")
+LOAD_PICTURE = read_script(PARTS / "load_picture.js")
 """Script that comes before those that draw on a picture."""
 SCRIPTS = ("view", "mask_raster", "mask_colour", "overlay", "history", "brush", "files", "sending", "painter")
 STYLE = (PARTS / "painter.css").read_text(encoding="utf-8")
@@ -71,7 +72,7 @@ def make_painter(
     """
     painter = gr.HTML(
         html_template=(PARTS / "painter.html").read_text(encoding="utf-8"),
-        js_on_load="\n".join([LOAD_PICTURE, *((PARTS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)]),
+        js_on_load="\n".join([LOAD_PICTURE, *(read_script(PARTS / f"{name}.js") for name in SCRIPTS)]),
         apply_default_css=False,
         title=title,
         hint=hint,

@@ -40,10 +40,14 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_a_clip_is_uploaded_trimmed_edited_and_played(visit, tmp_path):
     write_h264(tmp_path / "clip.mp4", [np.full((96, 128, 3), 20 * number, np.uint8) for number in range(8)], fps=8)
     page = visit()
+    fetched = []
+    page.on("request", lambda request: fetched.append(request.url))
     page.locator(".clip input[type=file]").set_input_files(tmp_path / "clip.mp4")
     clip = page.locator(".clip video")
     assert clip.evaluate(DURATION) == pytest.approx(1, abs=0.1)
+    assert not any("ffmpeg" in address for address in fetched)
     _trim(page)
+    assert any("ffmpeg-core.wasm" in address for address in fetched)
     assert clip.evaluate(DURATION) == pytest.approx(0.5, abs=0.15)
     upload(page, "source", write_picture(tmp_path / "target.png"))
     page.get_by_label("Clip as it is").fill("grey")

@@ -94,6 +94,27 @@ def test_a_reload_brings_back_picture_mask_settings_and_results(page):
     assert not other.locator(".kept-thumbnail").count() and other.evaluate(SAVED, "results") == "[]"
 
 
+def test_a_duplicated_page_begins_with_the_same_state_and_keeps_its_own(page):
+    steps = "number input for Steps"
+    page.get_by_label(steps).fill("2")
+    wait_until_saved(page, '"num_inference_steps":2')
+    name = page.evaluate("sessionStorage.getItem('mimicbrush-page')")
+    other = page.context.new_page()
+    # A browser copies the session of a page that is duplicated.
+    other.add_init_script(
+        f"sessionStorage.getItem('mimicbrush-page') ?? sessionStorage.setItem('mimicbrush-page', '{name}')"
+    )
+    other.goto(page.url)
+    other.wait_for_function("document.querySelector('.source .painter-picture')?.src")
+    assert other.get_by_label(steps).input_value() == "2"
+    other.get_by_label(steps).fill("7")
+    wait_until_saved(other, '"num_inference_steps":7')
+    reload(page)
+    page.wait_for_function("document.querySelector('.source .painter-picture')?.src")
+    assert page.get_by_label(steps).input_value() == "2"
+    assert page.evaluate("sessionStorage.getItem('mimicbrush-page')") == name
+
+
 def test_an_edit_that_runs_is_found_again_and_stopped(page, slowly):
     drag(page, "source", (0.2, 0.5), (0.4, 0.5))
     page.get_by_label("number input for Steps").fill("100")

@@ -48,7 +48,7 @@ def test_controls_need_few_bytes_and_requests(slow_page, url):
         slow_page.locator("button.edit-button").wait_for()
         loaded = [address for address in addresses if not address.startswith(("blob:", "data:"))]
         print(f"{visit} visit: {monotonic() - start:.1f} s, {sum(sizes)} bytes, {len(loaded)} requests")
-        assert sum(sizes) < (330_000 if visit == "first" else 70_000)
+        assert sum(sizes) < (260_000 if visit == "first" else 90_000)
 
 
 def test_a_picture_is_seen_while_it_is_sent_and_a_smaller_copy_can_be(visit, tmp_path):

@@ -1,12 +1,12 @@
 // Runs once for the page, after the other scripts of this folder; tabs, painters and results call `mimicbrushSaving`.
-const KEEPS = "This browser keeps the last pictures, masks and settings of this page, and its results.";
+const KEEPS = "This browser keeps the last pictures, masks and settings of this page, and its results; where its storage is full, the oldest results go first.";
 const KEEPS_NOTHING = "This browser keeps nothing of this page, for instance because its window is private: a reload loses picture, mask and results.";
 const FORMAT = 1;  // of saved tabs; others are not restored
-const MAX_PAGES = 5;  // whose state is kept
+const MAX_PAGES = 20;  // whose state is kept
 const WAIT = 400;  // milliseconds after the last change
 const banner = element.querySelector(".saving-banner"), bannerButton = banner.querySelector("button");
-const store = makeStore((message) => say(message)), page = pageName(), ready = new Set(), tabs = new Map(), timers = new Map();
-let hiding = null, forgets = false;
+const store = makeStore((message) => say(message)), ready = new Set(), tabs = new Map(), timers = new Map();
+let page = null, before = null, hiding = null, forgets = false;  // page: its name; before: the page whose state it begins with
 
 function say(message, action = null, seconds = 0) {
   clearTimeout(hiding);
@@ -18,16 +18,55 @@ function say(message, action = null, seconds = 0) {
 }
 bannerButton.addEventListener("click", () => location.reload());
 
-// A random name that a page keeps when it is reloaded, and that no other page has.
-function pageName() {
-  const made = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+// What the browser remembers of this page, and where `isForAll`, for pages that are opened later; it may refuse both.
+const REMEMBERED = ["mimicbrush-page", "mimicbrush-left", "mimicbrush-tab"], [NAME, LEFT, OPEN_TAB] = REMEMBERED;
+
+function remembered(key) {
   try {
-    const name = sessionStorage.getItem("mimicbrush-page") ?? made;
-    sessionStorage.setItem("mimicbrush-page", name);
-    return name;
+    return sessionStorage.getItem(key) ?? localStorage.getItem(key);
   } catch {
-    return made;
+    return null;
   }
+}
+
+function remember(key, value, isForAll = false) {
+  try {
+    sessionStorage.setItem(key, value);
+    if (isForAll) localStorage.setItem(key, value);
+  } catch (problem) {
+    console.warn("Not remembered:", problem);
+  }
+}
+
+// A random name that a page keeps when it is reloaded, and that no other page has: a page that was duplicated takes
+// another one, and begins with the state of the first.
+async function namePage() {
+  const made = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  before = remembered(NAME);
+  const isFree = before && (remembered(LEFT) === before || (await isUnlocked(before)));
+  page = isFree ? before : made;
+  remember(NAME, page);
+  remember(LEFT, "");
+  navigator.locks?.request(page, () => new Promise(() => {}));
+}
+
+// Open pages hold a lock of their name, which tells a duplicate from a page that the browser had ended.
+async function isUnlocked(name) {
+  const { held } = (await navigator.locks?.query()) ?? { held: null };
+  return held !== null && !held.some((lock) => lock.name === name);
+}
+
+addEventListener("pagehide", () => page && remember(LEFT, page));
+addEventListener("pageshow", ({ persisted }) => persisted && remember(LEFT, ""));
+
+document.addEventListener("click", ({ target }) => {
+  const tab = target.closest?.("[role=tab][data-tab-id]");
+  if (tab) remember(OPEN_TAB, tab.dataset.tabId, true);
+});
+
+function openTab() {
+  const name = remembered(OPEN_TAB), tabs = [...document.querySelectorAll("[role=tab][data-tab-id]")];
+  tabs.find((tab) => tab.dataset.tabId === name)?.click();
 }
 
 // --- tabs ----------------------------------------------------------------------------------------------------------
@@ -69,11 +108,11 @@ async function removeUnneeded() {
   for (const { path } of await store.all("files")) if (!paths.has(path)) await store.remove("files", path);
 }
 
-// The saved state of a tab as the server takes it: that of this page, otherwise the last one of another.
+// The saved state of a tab as the server takes it: that of this page or the one that it duplicates, otherwise the last one.
 async function keptTab(kind) {
   try {
     const records = (await store.all("tabs")).filter((record) => record.kind === kind && record.format === FORMAT);
-    records.sort((a, b) => (b.page === page) - (a.page === page) || b.time - a.time);
+    records.sort((a, b) => (b.page === before) - (a.page === before) || b.time - a.time);
     if (!records.length) return { page, values: {} };
     tabs.set(kind, { used: records[0].used, ...tabs.get(kind) });
     return { page, values: await withFiles(records[0].values, present) };
@@ -84,11 +123,10 @@ async function keptTab(kind) {
 }
 
 // Values for the controls from a kept state that the server has checked, which may take seconds on a slow line; undefined
-// leaves a control as it is, such as one that the visitor has changed since the page was opened.
-function restoreTab(kind, names, kept, values) {
+// leaves a control as it is, such as one that the visitor has changed since the page was opened. initial: as it was opened.
+function restoreTab(kind, initial, kept, values) {
   ready.add(kind);
-  const initial = window.mimicbrushInitial[kind];
-  return names.map((name, i) => (isSame(values[i], initial[i]) ? kept?.values[name] : undefined));
+  return Object.entries(initial).map(([name, value], i) => (isSame(values[i], value) ? kept?.values[name] : undefined));
 }
 
 // A file that the server no longer has is sent once more.
@@ -135,15 +173,21 @@ element.querySelector(".saving-forget").addEventListener("click", async () => {
   if (!confirm("Forget all pictures, masks, settings and results that this browser keeps of this page?")) return;
   forgets = true;
   await store.clear();
-  sessionStorage.removeItem("mimicbrush-page");
+  for (const storage of [sessionStorage, localStorage]) REMEMBERED.forEach((key) => storage.removeItem(key));
+  page = null;
   location.reload();
 });
+
+// Trimming needs FFmpeg, which is fetched only then.
+addEventListener("ffmpegwanted", () => say("Trimming fetches FFmpeg (32 MB), which this browser then keeps. The clip is trimmed once it is here."));
+addEventListener("ffmpegready", () => say(""));
 
 element.querySelector(".saving-about").textContent = KEEPS;
 store.open().catch(refuse);
 watchConnection(say);
-window.mimicbrushSaving = {
+openTab();
+namePage().then(() => (window.mimicbrushSaving = {
   page, saveTab, keptTab, restoreTab, markUsed, keepResult, resultsOf,
   keepFile: (file, blob) => keepFile(file, async () => blob).catch(refuse),
   removeResult: (path) => store.remove("results", path),
-};
+}));

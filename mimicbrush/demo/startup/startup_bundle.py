@@ -7,13 +7,12 @@ import json
 import re
 from functools import cache
 from hashlib import sha256
-from pathlib import Path
 from typing import NamedTuple
 
 import brotli
-import gradio
 
-ASSETS = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
+from mimicbrush.demo.startup.lighter_files import ASSETS, lighter_file
+
 EARLY = (
     *("accordion", "button", "checkbox", "column", "form", "html", "number"),
     *("radio", "row", "slider", "state", "tabitem", "tabs", "textbox"),
@@ -48,9 +47,9 @@ def startup_bundle() -> StartupBundle | None:
         return None
     parts: dict[str, dict[str, str]] = {"scripts": {}, "styles": {}}
     for name in names:
-        parts["styles" if name.endswith(".css") else "scripts"][name] = _text(name)
+        parts["styles" if name.endswith(".css") else "scripts"][name] = lighter_file(name) or _text(name)
     content = json.dumps(parts).encode()
-    by_encoding = {"br": brotli.compress(content, quality=10), "gzip": gzip.compress(content)}
+    by_encoding = {"br": brotli.compress(content, quality=11), "gzip": gzip.compress(content)}
     return StartupBundle(entry, sha256(content).hexdigest(), content, by_encoding)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Mapping
 from importlib import resources
 from secrets import token_urlsafe
 
@@ -13,9 +14,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from mimicbrush.demo.held_pages import HeldPage
+from mimicbrush.demo.startup.lighter_files import lighter_file, read_script, without_iframe_script
 from mimicbrush.demo.startup.startup_bundle import START, startup_bundle
 
-SCRIPT = (resources.files("mimicbrush") / "demo" / "startup" / "startup.js").read_text(encoding="utf-8")
+SCRIPT = read_script(resources.files("mimicbrush") / "demo" / "startup" / "startup.js")
+ASSETS_PATH = "/assets/"
 BUNDLES = "/startup/"
 ALIVE = f"{BUNDLES}alive"
 SERVER = token_urlsafe(8)
@@ -30,25 +33,29 @@ class StartupLayer(HeldPage):
     """Holds back pages that are not compressed yet, and lets browsers keep Gradio's files."""
 
     def holds(self, scope: Scope, status: int, headers: MutableHeaders) -> bool:
-        if scope["path"].startswith(("/assets/", "/static/ffmpeg/")) and status == 200:
+        if scope["path"].startswith((ASSETS_PATH, "/static/ffmpeg/")) and status == 200:
             headers["Cache-Control"] = KEPT
         return super().holds(scope, status, headers) and "content-encoding" not in headers
 
 
 class StartsFromBundle(StartupLayer):
-    """Lets Gradio's page start from one file, which this layer also serves."""
+    """Lets Gradio's page start from one file, which this layer also serves, as it does Gradio's lighter files."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(BUNDLES):
+        path = scope["path"] if scope["type"] == "http" else ""
+        lighter = lighter_file(path.removeprefix(ASSETS_PATH)) if path.startswith(ASSETS_PATH) else None
+        if lighter is not None:
+            await _compressed(scope, lighter.encode(), "text/javascript")(scope, receive, send)
+        elif path.startswith(BUNDLES):
             await _answer(scope)(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
     def change(self, scope: Scope, page: bytes, headers: MutableHeaders) -> bytes:
-        text = page.decode()
+        text = without_iframe_script(page.decode())
         start, bundle = START.search(text), startup_bundle()
         if not start or bundle is None:
-            return page
+            return text.encode()
         address = f".{BUNDLES}{bundle.digest}.json"
         attributes = f'nonce="{token_urlsafe(16)}" data-entry="{bundle.entry}" data-bundle="{address}"'
         text = f"{text[: start.start()]}<script {attributes}>{SCRIPT}</script>{text[start.end() :]}"
@@ -65,7 +72,7 @@ class CompressedPage(StartupLayer):
         if encoding is None:
             return page
         headers["Content-Encoding"] = encoding
-        return brotli.compress(page, quality=QUALITY) if encoding == "br" else gzip.compress(page)
+        return _compress(page, encoding)
 
 
 def _answer(scope: Scope) -> Response:
@@ -74,12 +81,23 @@ def _answer(scope: Scope) -> Response:
     bundle = startup_bundle()
     if bundle is None or scope["path"] != f"{BUNDLES}{bundle.digest}.json":
         return PlainTextResponse("Not found", 404)
+    return _compressed(scope, bundle.content, "application/json", bundle.by_encoding)
+
+
+def _compressed(
+    scope: Scope, content: bytes, media_type: str, by_encoding: Mapping[str, bytes] | None = None
+) -> Response:
+    """Answer with a file that browsers keep, compressed now, or before: content by encoding."""
     headers = {"Cache-Control": KEPT, "Vary": "Accept-Encoding"}
     encoding = _encoding(scope)
-    if encoding is None:
-        return Response(bundle.content, headers=headers, media_type="application/json")
-    headers["Content-Encoding"] = encoding
-    return Response(bundle.by_encoding[encoding], headers=headers, media_type="application/json")
+    if encoding is not None:
+        content = by_encoding[encoding] if by_encoding else _compress(content, encoding)
+        headers["Content-Encoding"] = encoding
+    return Response(content, headers=headers, media_type=media_type)
+
+
+def _compress(content: bytes, encoding: str) -> bytes:
+    return brotli.compress(content, quality=QUALITY) if encoding == "br" else gzip.compress(content)
 
 
 def _encoding(scope: Scope) -> str | None:

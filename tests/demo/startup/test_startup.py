@@ -10,6 +10,7 @@ import brotli
 import httpx
 import pytest
 
+from mimicbrush.demo.startup import lighter_files
 from mimicbrush.demo.startup import startup_bundle as bundles
 from tests.demo.conftest import serve_page
 
@@ -36,7 +37,7 @@ def test_the_page_and_its_bundle_are_small(client):
     assert gzip.decompress(raw(client, "/", "gzip")[1]).startswith(b"<!doctype html>")
     (address,) = re.findall(r'data-bundle="\.(/startup/\w+\.json)"', text)
     headers, content = raw(client, address, "gzip, br")
-    assert "immutable" in headers["cache-control"] and len(page) + len(content) < 230_000
+    assert "immutable" in headers["cache-control"] and len(page) + len(content) < 190_000
     assert brotli.decompress(content) == raw(client, address, "identity")[1]
     assert set(json.loads(brotli.decompress(content))) == {"scripts", "styles"}
     assert client.get("/startup/other.json").status_code == 404
@@ -55,3 +56,15 @@ def test_files_with_a_digest_are_kept_by_browsers(client):
     entry, _ = bundles.startup_files()
     assert client.get(f"/assets/{entry}").headers["cache-control"] == "max-age=31536000, immutable"
     assert "cache-control" not in client.get("/theme.css").headers
+
+
+def test_files_are_lighter_and_those_of_another_form_stay(client):
+    names = [path.name for path in lighter_files.ASSETS.iterdir() if lighter_files.lighter_file(path.name) is not None]
+    assert len(names) == len(lighter_files.LIGHTER)
+    for name in names:
+        text = client.get(f"/assets/{name}").text
+        before = (lighter_files.ASSETS / name).read_text(encoding="utf-8")
+        assert text == lighter_files.lighter_file(name) != before
+        assert len(text) < len(before) / 10 or "ffmpegwanted" in text
+        assert all(change("let a = 1;") == "let a = 1;" for change in lighter_files.LIGHTER.values())
+    assert "head.appendChild(script)" not in client.get("/").text
