@@ -22,13 +22,15 @@ from mimicbrush.world.sets.edit_ingredients import with_subject
 WEIGHTS = "the small weights that come with the package"
 
 LAYER_SETTINGS = {
-    "num_steps": 100,
-    "resolution": None,
+    "num_steps": 60,
+    "resolution": 64,
+    "crop_to_mask": True,
     "num_scales": 4,
     "num_channels": 32,
+    "canvas_side": 32,
     "num_views": 4,
     "view_changes": "mild",
-    "structure_weight": 0.5,
+    "structure_weight": 0.0,
     "learning_rate": 0.01,
     "bootstrap_weight": 30.0,
     "min_bootstrap_weight": 10.0,

@@ -16,12 +16,13 @@ from mimicbrush.editors.text2live.applied_views import COLOUR_CHANGES
 from mimicbrush.editors.text2live.clip_draws import ClipStepDraws
 from mimicbrush.editors.text2live.clip_settings import ClipLayerSettings
 from mimicbrush.editors.text2live.drawn_views import ColourChange
+from mimicbrush.editors.text2live.internal_crops import crop_places
 from mimicbrush.editors.text2live.losses import GREEN, Item, on_green
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import draw_over
 
-DrawLayer = Callable[[Tensor], Tensor]
-"""The network: from a picture (1, 3, h, w) to a layer (1, 4, h, w)."""
+DrawLayer = Callable[[Tensor, Tensor], Tensor]
+"""The network: from a picture (1, 3, h, w), and the places (1, 2, h, w) of its pixels, to a layer (1, 4, h, w)."""
 WHOLE_SHARE = 3
 """The whole background atlas joins a step with each side divided by this."""
 
@@ -74,18 +75,20 @@ class ClipLayer(NamedTuple):
             change_colours(_cut_picture(self.frames[crop.frame][None], crop.box), crop.colours) for crop in draws.crops
         ]
         opacities = [_cut_picture(self.opacity[crop.frame][None], crop.box) for crop in draws.crops]
+        atlas_places, places = (self._places(each) for each in (_points_of(box), points[draws.direct]))
         if draws.is_mirrored:
-            atlas_crop = atlas_crop.flip(-1)
+            atlas_crop, atlas_places, places = (each.flip(-1) for each in (atlas_crop, atlas_places, places))
             grids = [grid.flip(2) * grid.new_tensor((-1, 1)) for grid in grids]
             sources, opacities = ([each.flip(-1) for each in pictures] for pictures in (sources, opacities))
-        items = self._map_items(draw_layer(atlas_crop), atlas_crop, grids, opacities)
+        items = self._map_items(draw_layer(atlas_crop, atlas_places), atlas_crop, grids, opacities)
         source = sources[draws.direct]
-        layer = draw_layer(source)
+        layer = draw_layer(source, places)
         if self.name == "foreground":
             layer = layer * opacities[draws.direct]
         items.append(Item(source, layer))
         if draws.has_whole:
-            items.append(Item(self.whole_item, draw_layer(self.whole_item)))
+            places = crop_places(self.whole_item.shape[-2:])
+            items.append(Item(self.whole_item, draw_layer(self.whole_item, places)))
         return items
 
     def finish(self, draw_layer: DrawLayer) -> Tensor:
@@ -94,7 +97,7 @@ class ClipLayer(NamedTuple):
         Its opacity is multiplied by that of the edited layer in the clip, which gives the same frames as composing the
         edited layer with the other one.
         """
-        layer = self.map_whole(draw_layer(self.whole))
+        layer = self.map_whole(draw_layer(self.whole, crop_places(self.whole.shape[-2:])))
         return torch.cat([layer[:, :3], layer[:, 3:] * self.opacity], dim=1)
 
     def map_whole(self, layer: Tensor) -> Tensor:
@@ -103,6 +106,12 @@ class ClipLayer(NamedTuple):
         bottom, right = self.atlas.size[0] - top - height, self.atlas.size[1] - left - width
         padded = F.pad(layer, (left, right, top, bottom), mode="replicate")
         return map_to_frames(padded, self.atlas.grid).clamp(0, 1)
+
+    def _places(self, points: Tensor) -> Tensor:
+        """Coordinates (1, 2, h, w) of points (h, w, 2) of the atlas within `whole`, which reaches from 0 to 1."""
+        top, left, height, width = self.whole_box
+        places = (points - points.new_tensor((left, top))) / points.new_tensor((width, height))
+        return places.permute(2, 0, 1)[None]
 
     def _map_items(
         self, layer: Tensor, atlas_crop: Tensor, grids: Sequence[Tensor], opacities: Sequence[Tensor]
@@ -154,6 +163,13 @@ def change_colours(pictures: Tensor, colours: Sequence[ColourChange]) -> Tensor:
     for name, factor in colours:
         pictures = COLOUR_CHANGES[name](pictures, [factor])
     return pictures
+
+
+def _points_of(box: Box) -> Tensor:
+    """Column and row of the centres of a box's pixels, as `map_to_frames` places them: (h, w, 2)."""
+    top, left, height, width = box
+    rows, columns = torch.arange(top, top + height), torch.arange(left, left + width)
+    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1) + 0.5
 
 
 def _cut_picture(picture: Tensor, box: Box) -> Tensor:

@@ -47,7 +47,10 @@ class AtlasLayerSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipLayerSettings(AtlasLayerSettings, Text2LiveSettings):
-    """Settings of an edit of a clip through its atlas; `resolution`, `min_scale` and `max_scale` have no effect."""
+    """Settings of an edit of a clip through its atlas.
+
+    `resolution`, `min_scale`, `max_scale`, `crop_to_mask` and `context` have no effect.
+    """
 
     num_steps: int = 3000
     """Optimiser steps of an edit."""

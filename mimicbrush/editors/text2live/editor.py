@@ -20,6 +20,7 @@ from mimicbrush.editors.text2live.prompts import SCREEN_TEMPLATES, TEMPLATES, fi
 from mimicbrush.editors.text2live.settings import Text2LiveSettings
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import draw_over, to_pil
+from mimicbrush.pictures.crop_regions import crop_regions
 from mimicbrush.requests import Edited, LayerRequest, OnProgress, Precision, ResumableEditor
 from mimicbrush.run_state import RunState
 from mimicbrush.seeds import seed_of
@@ -77,10 +78,10 @@ class Text2LiveEditor(ResumableEditor):
         def on_step(step: int, is_last: bool) -> None:
             if on_progress is not None:
                 share = 1.0 if is_last else (step + 1) / self.settings.num_steps
-                on_progress(share, lambda: finish_edit(optimisation.render(), request))
+                on_progress(share, lambda: finish_edit(optimisation.render(), request, self.settings))
 
         optimisation.run(on_step, state)
-        return finish_edit(optimisation.render(), request)
+        return finish_edit(optimisation.render(), request, self.settings)
 
     def prepare(self, request: LayerRequest) -> LayerOptimisation:
         """Embed the texts of a request and set up its optimisation; raises UserError where it cannot be edited."""
@@ -125,7 +126,9 @@ class Text2LiveEditor(ResumableEditor):
 
 def working_picture(request: LayerRequest, settings: Text2LiveSettings) -> WorkingPicture:
     """Resize source and mask in 8 bits so that the shorter side is `resolution`, as in the release."""
-    images = [to_pil(tensor[0].float()) for tensor in (request.source, request.mask) if tensor is not None]
+    rows, columns = edited_part(request, settings)
+    tensors = [tensor for tensor in (request.source, request.mask) if tensor is not None]
+    images = [to_pil(tensor[0, :, rows, columns].float()) for tensor in tensors]
     if settings.resolution is not None:
         width, height = images[0].size
         factor = settings.resolution / min(width, height)
@@ -139,13 +142,23 @@ def working_picture(request: LayerRequest, settings: Text2LiveSettings) -> Worki
     return WorkingPicture(images[0], images[1], is_limit=is_limit, is_guide=not (is_limit and request.region_prompts))
 
 
-def finish_edit(layer: Tensor, request: LayerRequest) -> Edited:
-    """Resize a layer (1, 4, h, w) to the source and draw it over the source at full resolution."""
+def edited_part(request: LayerRequest, settings: Text2LiveSettings) -> tuple[slice, slice]:
+    """Rows and columns that the layer is optimised on: those of the whole source, or of a crop around the mask."""
+    if request.mask is None or not settings.crop_to_mask:
+        return tuple(slice(0, side) for side in request.source.shape[-2:])
+    (region,) = crop_regions(request.mask[0].cpu(), size=1, context=settings.context, separate=False)
+    return region.rows, region.columns
+
+
+def finish_edit(layer: Tensor, request: LayerRequest, settings: Text2LiveSettings) -> Edited:
+    """Resize a layer (1, 4, h, w) to its part of the source and draw it over the source at full resolution."""
     source = request.source
-    layer = layer.float().cpu()
-    if layer.shape[-2:] != source.shape[-2:]:
-        layer = F.interpolate(layer, source.shape[-2:], mode="bilinear", align_corners=False, antialias=True)
-    layer = layer.to(source).clamp(0, 1)
+    rows, columns = edited_part(request, settings)
+    layer, size = layer.float().cpu(), (rows.stop - rows.start, columns.stop - columns.start)
+    if layer.shape[-2:] != size:
+        layer = F.interpolate(layer, size, mode="bilinear", align_corners=False, antialias=True)
+    bottom, right = (length - part.stop for length, part in zip(source.shape[-2:], (rows, columns), strict=True))
+    layer = F.pad(layer, (columns.start, right, rows.start, bottom)).to(source).clamp(0, 1)
     if request.mask is not None and request.mask_use == "limit":
         layer[:, 3:] *= request.mask
     layers = {"rgba": layer, "opacity": layer[:, 3:], "on_green": on_green(layer)}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from PIL import Image, ImageEnhance
+from torch import Tensor
 
 from mimicbrush.editors.text2live.drawn_views import ColourChange, DrawnCrop
 from mimicbrush.pictures.conversion import to_pil
@@ -28,6 +30,22 @@ def apply_crop(picture: Image.Image, drawn: DrawnCrop) -> Image.Image:
         return picture
     top, left, height, width = drawn.crop
     return picture.crop((left, top, left + width, top + height))
+
+
+def crop_places(size: tuple[int, int], drawn: DrawnCrop | None = None) -> Tensor:
+    """Coordinates (1, 2, h, w), x and y, of a crop's pixels in the whole picture, which reaches from 0 to 1.
+
+    size: height and width of the whole picture; drawn: as in `apply_crop`, or None for all of it.
+    """
+    height, width = size if drawn is None else drawn.size
+    y, x = (torch.arange(side).add(0.5).div(side) for side in (height, width))
+    if drawn is not None and drawn.is_mirrored:
+        x = x.flip(0)
+    if drawn is not None and drawn.crop is not None:
+        top, left, height, width = drawn.crop
+        y, x = y[top : top + height], x[left : left + width]
+    y, x = torch.meshgrid(y, x, indexing="ij")
+    return torch.stack([x, y])[None]
 
 
 def _change_colours(picture: Image.Image, change: ColourChange) -> Image.Image:

@@ -14,6 +14,10 @@ SLOPE = 0.2
 """Slope of the leaky ReLU."""
 COLOUR_AXES = ((0.26, 0.09, 0.02), (0.27, 0.0, -0.05), (0.27, -0.09, 0.03))
 """Principal axes of the colours of natural pictures, one a column; the network's colours are their coordinates."""
+CANVAS_SCALE = 10.0
+"""Factor of the canvas's numbers, by which the optimiser moves them about as fast as the network's colours."""
+NUM_CANVAS_LEVELS = 5
+"""Pictures whose sum the canvas is, each half as large as the one before, so that wide areas change together."""
 
 
 class ConvBlock(nn.Module):
@@ -51,11 +55,19 @@ class LayerNetwork(nn.Module):
     """Draws a layer (1, 4, H, W), colour and opacity in [0, 1], from a picture (1, 3, H, W) in [0, 1].
 
     down, up, skip: channels at every scale, or one number for each. Every side needs 2^num_scales + 1 pixels.
+    canvas_side: side of the canvas, a square picture stretched over the whole source, which is optimised beside the
+    network's weights and added to its colours before the sigmoid; 0: none.
     Channels are last in memory, which is faster for thin networks on a CPU.
     """
 
     def __init__(
-        self, num_scales: int, *, down: int | Sequence[int], up: int | Sequence[int], skip: int | Sequence[int]
+        self,
+        num_scales: int,
+        *,
+        down: int | Sequence[int],
+        up: int | Sequence[int],
+        skip: int | Sequence[int],
+        canvas_side: int = 0,
     ) -> None:
         super().__init__()
         downs, ups, skips = (_for_each_scale(channels, num_scales) for channels in (down, up, skip))
@@ -74,14 +86,22 @@ class LayerNetwork(nn.Module):
         axes = torch.tensor(COLOUR_AXES)
         axes[:, 0] /= 1.6
         self.register_buffer("colour_matrix", axes / axes.norm(dim=0).max())
+        sides = [canvas_side >> level for level in range(NUM_CANVAS_LEVELS)] if canvas_side else []
+        self.canvas = nn.ParameterList(torch.zeros(1, 3, side, side) for side in sides)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, picture: Tensor) -> Tensor:
+    def forward(self, picture: Tensor, places: Tensor | None = None) -> Tensor:
+        """places: coordinates (1, 2, H, W) of the picture's pixels, see `crop_places`; needed where there is a canvas."""
         features = self._hourglass(picture.contiguous(memory_format=torch.channels_last), 0)
         # Colours are coordinates along the axes; the fourth channel, opacity, stays as it is.
         mix = torch.block_diag(self.colour_matrix, self.colour_matrix.new_ones(1, 1))
         weight = torch.einsum("ij,jchw->ichw", mix, self.head.weight)
-        return torch.sigmoid(F.conv2d(features, weight, mix @ self.head.bias).float())
+        drawn = F.conv2d(features, weight, mix @ self.head.bias).float()
+        if self.canvas:
+            grid = 2 * places.permute(0, 2, 3, 1) - 1
+            levels = [F.grid_sample(each, grid, padding_mode="border", align_corners=False) for each in self.canvas]
+            drawn = torch.cat([drawn[:, :3] + CANVAS_SCALE * sum(levels), drawn[:, 3:]], dim=1)
+        return torch.sigmoid(drawn)
 
     def _hourglass(self, features: Tensor, number: int) -> Tensor:
         scale = self.scales[number]
@@ -102,6 +122,7 @@ def build_layer_network(settings: Text2LiveSettings, seed: int) -> LayerNetwork:
             down=settings.num_channels,
             up=settings.num_channels,
             skip=settings.num_skip_channels,
+            canvas_side=settings.canvas_side,
         )
 
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mimicbrush.editors.text2live.internal_crops import apply_crop
+from mimicbrush.editors.text2live.internal_crops import apply_crop, crop_places
 from mimicbrush.editors.text2live.layer_network import LayerNetwork
 from mimicbrush.editors.text2live.losses import Item, LayerLosses, bootstrap_weight
 from mimicbrush.editors.text2live.madgrad import Madgrad
@@ -134,13 +134,17 @@ class LayerOptimisation:
             )
             source = self._to_tensor(picture)
             mask = None if mask is None else self._to_tensor(mask)
-            items.append(Item(source, self.draw_layer(source, mask), mask if self.picture.is_guide else None))
+            layer = self.draw_layer(source, crop_places(self.picture.size, crop), mask)
+            items.append(Item(source, layer, mask if self.picture.is_guide else None))
         return items
 
-    def draw_layer(self, source: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Draw the layer (1, 4, H, W) for a source (1, 3, H, W), within the mask if it is a limit."""
+    def draw_layer(self, source: Tensor, places: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Draw the layer (1, 4, H, W) for a source (1, 3, H, W), within the mask if it is a limit.
+
+        places: coordinates (1, 2, H, W) of its pixels in the whole picture, see `crop_places`.
+        """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.losses.guide.dtype == torch.bfloat16):
-            layer = self.network(source)
+            layer = self.network(source, places.to(source))
         if mask is None or not self.picture.is_limit:
             return layer
         return torch.cat([layer[:, :3], layer[:, 3:] * mask], dim=1)
@@ -149,7 +153,8 @@ class LayerOptimisation:
     def render(self) -> Tensor:
         """The layer (1, 4, H, W) for the whole picture, with the weights of now."""
         mask = self.picture.mask
-        return self.draw_layer(self._to_tensor(self.picture.source), None if mask is None else self._to_tensor(mask))
+        source, places = self._to_tensor(self.picture.source), crop_places(self.picture.size)
+        return self.draw_layer(source, places, None if mask is None else self._to_tensor(mask))
 
     def state_dict(self) -> dict:
         return {

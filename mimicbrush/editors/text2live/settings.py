@@ -29,6 +29,8 @@ colours, grey and tilts for other materials, and the layer would be drawn to tho
 
 MIN_PATIENCE = 2
 """Smallest patience; single steps would compare noise."""
+MIN_CANVAS = 16
+"""Smallest side of a canvas, whose smallest level has a pixel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +42,20 @@ class Text2LiveSettings:
     resolution: int | None = 512
     """Shorter side in pixels of the picture that the layer is optimised on; the finished layer is resized to the
     source. null: the source's own size."""
+    crop_to_mask: bool = False
+    """Optimise the layer on a square crop around the mask, so that CLIP sees what is edited in more detail; the release
+    knows no masks."""
+    context: float = 1.7
+    """Side of that crop divided by the longer side of the mask."""
     num_scales: int = 7
     """Scales of the layer's network, each half as large as the one before."""
     num_channels: int = 128
     """Channels of the network at every scale."""
     num_skip_channels: int = 4
     """Channels of the skip connection at every scale."""
+    canvas_side: int = 0
+    """Side in pixels of a canvas that is stretched over the picture and added to the network's colours, so that patterns
+    need not follow the source's in few steps; 0: none, as in the release."""
     learning_rate: float = 2.5e-3
     """Learning rate of MADGRAD in the first step."""
     learning_rate_decay: float = 0.99
@@ -150,6 +160,9 @@ class Text2LiveSettings:
             faults.check(0 <= value < float("inf"), f"{name} is {value:g}, expected 0 or a positive number")
         value = self.learning_rate
         faults.check(0 < value < float("inf"), f"learning_rate is {value:g}, expected a positive number")
+        faults.check(1 <= self.context < float("inf"), f"context is {self.context:g}, expected at least 1")
+        value = self.canvas_side
+        faults.check(value == 0 or value >= MIN_CANVAS, f"canvas_side is {value}, expected 0 or at least {MIN_CANVAS}")
 
     def _check_shares(self, faults: Faults) -> None:
         for name in ("flip_prob", "jitter_prob", "view_fill", "negative_threshold"):
@@ -168,13 +181,18 @@ class Text2LiveSettings:
 PRESETS: dict[str, Text2LiveSettings] = {
     "release": Text2LiveSettings(),
     "small": Text2LiveSettings(
-        num_steps=200,
+        num_steps=100,
         resolution=128,
+        crop_to_mask=True,
         num_scales=5,
         num_channels=32,
+        canvas_side=64,
+        learning_rate=0.01,
         num_views=6,
         view_changes="mild",
-        structure_weight=0.5,
+        structure_weight=0.0,
+        bootstrap_weight=30.0,
+        min_bootstrap_weight=10.0,
         patience=40,
     ),
 }

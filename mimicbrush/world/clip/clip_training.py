@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from mimicbrush.hub.library_messages import quiet_libraries
 from mimicbrush.hub.local_networks import AbsentWeightsError, find_folder, load_weights
 from mimicbrush.run_folder import claim, refuse_other_run
 from mimicbrush.seeds import seed_of
+from mimicbrush.training.muon import MuonAdamW
 from mimicbrush.training.step_loop import train_steps
 from mimicbrush.world.clip.captioned_renders import ATTRIBUTES, Captioned, render_captioned
 from mimicbrush.world.clip.clip_measures import NUM_BLOCKS, measure
@@ -28,10 +30,14 @@ from mimicbrush.world.sets.vocabulary import WORDS
 STATE, CARD = "state.pt", "card.json"
 MAX_LOGIT_SCALE = 100.0
 """Largest factor of the cosines (CLIP, section 2.5)."""
-SHIFT = 4
-"""Largest shift of a training picture in pixels."""
+MAX_ANGLE, MAX_SHIFT = 15.0, 0.2
+"""Largest turn of a training picture in degrees, and its largest shift, as a share of half a side."""
+MIN_SHARE = 0.6
+"""Smallest share of a training picture's side that is enlarged to the whole side."""
 MAX_NOISE = 0.15
 """Largest standard deviation of the noise that is added to a training picture."""
+STEP = 1.25
+"""Length of the gradient step of `raise_loss`, as a share of the radius."""
 
 
 class Embedded(NamedTuple):
@@ -86,12 +92,13 @@ def train_clip(config: ClipTrainingConfig) -> str:
         )
         seconds = train_steps(
             trained,
-            lambda step: _loss(trained, tokenizer, training, step, config),
+            lambda step: _step_loss(trained, tokenizer, training, step, config),
             num_steps=config.max_steps,
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
             state=config.output / STATE,
             save_every=config.checkpoint_every,
+            optimizer_class=MuonAdamW,
         )
         with quiet_libraries():
             # A tokenizer that was used keeps its padding, which files of CLIP do not have.
@@ -128,22 +135,48 @@ def choose_phrases(config: ClipTrainingConfig) -> list[Combination]:
     return [HELD_OUT[number] for number in chosen]
 
 
-def _loss(
+class _CaptionedBatch(NamedTuple):
+    """Captioned pictures of a step."""
+
+    pixels: Tensor
+    """(B, 3, H, W) in [0, 1], augmented."""
+    coverage: Tensor
+    """(B, num_patches), the share of each patch that the object covers."""
+    attributes: Tensor
+    """(B, 3), numbers of the classes of `ATTRIBUTES`."""
+    tokens: dict[str, Tensor]
+
+
+def _step_loss(
     trained: TrainedClip, tokenizer: CLIPTokenizer, samples: Captioned, step: int, config: ClipTrainingConfig
 ) -> Tensor:
-    """The contrastive loss of CLIP and the loss of the attributes, on a batch that follows from seed and step alone."""
+    """The loss on a batch that follows from seed and step alone, made harder by a change of its pictures."""
     generator = torch.Generator().manual_seed(seed_of(config.seed, "clip step", step))
     chosen = torch.randint(len(samples.pixels), (config.batch_size,), generator=generator)
     pixels, masks = augment(samples.pixels[chosen].float() / 255, samples.masks[chosen, None].float(), generator)
-    captions, attributes = [samples.captions[number] for number in chosen], samples.attributes[chosen]
+    captions = [samples.captions[number] for number in chosen]
     tokens = dict(tokenizer(captions, padding=True, return_tensors="pt"))
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
-        embedded = trained(normalise(pixels, config), tokens)
-    scale = trained.clip.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
-    logits, pairs = scale * embedded.pictures @ embedded.texts.T, torch.arange(len(chosen))
-    contrastive = (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
     coverage = F.avg_pool2d(masks, config.patch_size).flatten(1)
-    picture_of_patch, patch = (coverage > 0.5).nonzero(as_tuple=True)
+    batch = _CaptionedBatch(pixels, coverage, samples.attributes[chosen], tokens)
+
+    def loss_on(changed: Tensor) -> Tensor:
+        return _loss(trained, batch._replace(pixels=changed), config)
+
+    if config.adversarial_radius:
+        radii = config.adversarial_radius * torch.rand(len(chosen), generator=generator)
+        batch = batch._replace(pixels=raise_loss(loss_on, pixels, radii, generator))
+    return _loss(trained, batch, config)
+
+
+def _loss(trained: TrainedClip, batch: _CaptionedBatch, config: ClipTrainingConfig) -> Tensor:
+    """The contrastive loss of CLIP, and those of attributes and attention."""
+    attributes = batch.attributes
+    with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+        embedded = trained(normalise(batch.pixels, config), batch.tokens)
+    scale = trained.clip.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
+    logits, pairs = scale * embedded.pictures @ embedded.texts.T, torch.arange(len(attributes))
+    contrastive = (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
+    picture_of_patch, patch = (batch.coverage > 0.5).nonzero(as_tuple=True)
     named = (
         (embedded.pictures, attributes),
         (embedded.texts, attributes),
@@ -158,8 +191,31 @@ def _loss(
     return (
         contrastive
         + config.attribute_weight * sum(predicted) / len(trained.heads)
-        + config.attention_weight * attention_loss(embedded.attention, coverage)
+        + config.attention_weight * attention_loss(embedded.attention, batch.coverage)
     )
+
+
+def raise_loss(
+    loss_on: Callable[[Tensor], Tensor], pixels: Tensor, radii: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Change pictures by one gradient step from a random start, so that their loss rises.
+
+    Adversarial training (Madry et al. 2018), in one step: the gradients of a network that was trained so look like what
+    it names (Santurkar et al. 2019), which Text2LIVE needs.
+    pixels: (B, 3, H, W) in [0, 1], like the result; radii: (B,), the largest L2 norm of each picture's change.
+    """
+    radii = radii[:, None, None, None]
+    start = radii * torch.rand(len(pixels), 1, 1, 1, generator=generator)
+    change = (start * unit(torch.randn(pixels.shape, generator=generator))).requires_grad_()
+    (gradient,) = torch.autograd.grad(loss_on(pixels + change), change)
+    change = change.detach() + STEP * radii * unit(gradient)
+    longest = change.flatten(1).norm(dim=1)[:, None, None, None]
+    return (pixels + change * (radii / longest.clamp(min=1e-12)).clamp(max=1)).clamp(0, 1)
+
+
+def unit(pictures: Tensor) -> Tensor:
+    """Scale each picture (B, C, H, W) to an L2 norm of 1; zeros stay zeros."""
+    return F.normalize(pictures.flatten(1), dim=1).view_as(pictures)
 
 
 def attention_loss(attention: Tensor, coverage: Tensor) -> Tensor:
@@ -174,22 +230,39 @@ def attention_loss(attention: Tensor, coverage: Tensor) -> Tensor:
 
 
 def augment(pixels: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Mirror each picture at random, shift all by a few pixels, change their brightness a little, and add noise.
+    """Mirror, enlarge and turn pictures as Text2LIVE's mild views do, change their brightness a little, and add noise.
 
     With noise, the gradients by which the network guides edits are closer to visible patterns.
-    pixels: (B, 3, H, W) in [0, 1]; masks: (B, 1, H, W), which move with their pictures.
+    pixels: (B, 3, H, W) in [0, 1]; masks: (B, 1, H, W), which move with their pictures. Turned pictures are white
+    outside, masks zero.
     """
-    both = torch.cat([pixels, masks], dim=1)
-    flips = torch.rand(len(both), 1, 1, 1, generator=generator) < 0.5
-    both = torch.where(flips, both.flip(-1), both)
-    top, left = torch.randint(0, 2 * SHIFT + 1, (2,), generator=generator).tolist()
-    height, width = both.shape[-2:]
-    both = F.pad(both, (SHIFT,) * 4, mode="replicate")[..., top : top + height, left : left + width]
-    pixels, masks = both[:, :3], both[:, 3:]
-    brightness = 0.92 + 0.16 * torch.rand(len(both), 1, 1, 1, generator=generator)
-    deviation = MAX_NOISE * torch.rand(len(both), 1, 1, 1, generator=generator)
-    noise = deviation * torch.randn(pixels.shape, generator=generator)
+
+    def draw(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(len(pixels), 1, 1, generator=generator)
+
+    y, x = (each[None] for each in _pixel_centres(pixels.shape[-2:]))
+    is_turned, is_enlarged, is_mirrored = draw(0, 1) < 0.5, draw(0, 1) < 0.5, draw(0, 1) < 0.5
+    angle = torch.where(is_turned, draw(-MAX_ANGLE, MAX_ANGLE), 0).deg2rad()
+    shift_x, shift_y = (torch.where(is_turned, draw(-MAX_SHIFT, MAX_SHIFT), 0) for _ in range(2))
+    share = torch.where(is_enlarged, draw(MIN_SHARE, 1), 1)
+    turned_x = angle.cos() * x + angle.sin() * y - shift_x
+    turned_y = angle.cos() * y - angle.sin() * x - shift_y
+    inside = ((turned_x.abs() <= 1) & (turned_y.abs() <= 1)).float()[:, None]
+    centre_x, centre_y = ((1 - share) * draw(-1, 1) for _ in range(2))
+    grid = torch.stack(
+        [torch.where(is_mirrored, -1, 1) * share * turned_x + centre_x, share * turned_y + centre_y], dim=-1
+    )
+    moved = F.grid_sample(torch.cat([pixels, masks], dim=1), grid, padding_mode="border", align_corners=False)
+    pixels, masks = moved[:, :3] * inside + (1 - inside), moved[:, 3:] * inside
+    brightness = draw(0.92, 1.08)[..., None]
+    noise = draw(0, MAX_NOISE)[..., None] * torch.randn(pixels.shape, generator=generator)
     return (pixels * brightness + noise).clamp(0, 1), masks
+
+
+def _pixel_centres(size: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Coordinates (H, W) of pixels' centres, downwards and to the right; the picture reaches from -1 to 1."""
+    sides = [(2 * torch.arange(side) + 1) / side - 1 for side in size]
+    return torch.meshgrid(*sides, indexing="ij")
 
 
 def normalise(pixels: Tensor, config: ClipTrainingConfig) -> Tensor:

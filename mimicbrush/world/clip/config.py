@@ -41,16 +41,19 @@ class ClipTrainingConfig:
     """Weight of the loss by which embeddings, and patches on the object, predict object, first colour and pattern."""
     attention_weight: float = 0.2
     """Weight of the loss that spreads the attention of the class token in the last blocks over the object."""
+    adversarial_radius: float = 1.5
+    """Largest L2 norm, in pixels of [0, 1], of the changes that raise the loss of a training picture before it is
+    learned, so that gradients of the trained network draw visible patterns; 0: none."""
     max_steps: int = 3000
     """Length of the training in optimiser steps."""
     batch_size: int = 64
     """Pairs of picture and caption in a step; each picture is compared with all captions of the batch."""
     learning_rate: float = 1.5e-3
-    """Peak learning rate of AdamW, with a one-cycle schedule."""
+    """Peak learning rate of Muon and AdamW, with a one-cycle schedule."""
     weight_decay: float = 0.05
-    """Weight decay of AdamW."""
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
-    """Precision of matrix products in training; bfloat16 is slow on processors that lack it."""
+    """Weight decay of both."""
+    precision: Literal["bfloat16", "float32"] = "float32"
+    """Precision of matrix products in training; bfloat16 is faster on processors with AMX alone."""
     checkpoint_every: int = 250
     """Steps between two states from which an interrupted run resumes."""
     seed: int = 0
@@ -60,6 +63,8 @@ class ClipTrainingConfig:
         for name in ("num_samples", "num_heldout", "num_phrases", "max_steps", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if not 0 <= self.adversarial_radius < float("inf"):
+            raise UserError(f"adversarial_radius is {self.adversarial_radius:g}, expected 0 or a positive number")
         if self.batch_size < 2:
             raise UserError(f"batch_size is {self.batch_size}, expected at least 2 pairs to compare")
         if self.image_size % self.patch_size:

@@ -13,6 +13,7 @@ from mimicbrush.atlas.rendered_atlas import render_atlas
 from mimicbrush.atlas.stored_atlas import AtlasFile, save_atlas
 from mimicbrush.editors.text2live import Text2LiveClipEditor
 from mimicbrush.editors.text2live.clip_draws import draw_clip_step
+from mimicbrush.editors.text2live.clip_layer import clip_layer
 from mimicbrush.editors.text2live.clip_settings import CLIP_PRESETS, ClipLayerSettings
 from mimicbrush.editors.text2live.step_draws import TextNumbers
 from mimicbrush.errors import UserError
@@ -84,6 +85,18 @@ def test_a_stopped_edit_resumes_to_the_same_frames(guide, atlas, request_of_clip
     other = Text2LiveClipEditor(atlas, guide, settings=replace(QUICK, atlas_layer="background"), device="cpu")
     with pytest.raises(UserError, match=r"holds another run: settings\.atlas_layer was foreground, is background"):
         other.edit(request_of_clip, run_folder=tmp_path)
+
+
+@pytest.mark.parametrize("is_mirrored", [False, True])
+def test_places_on_a_frame_are_those_on_the_atlas(atlas, request_of_clip, is_mirrored):
+    layer = clip_layer(render_atlas(atlas.network, PORTRAIT, resolution=40), request_of_clip.source, QUICK)
+    arguments = {"whole_size": (10, 10), "clip_size": 32, "num_texts": TextNumbers(1, 0, 1), "seed": 0}
+    draws = draw_clip_step(0, boxes=layer.boxes, settings=QUICK, **arguments)._replace(is_mirrored=is_mirrored)
+    items = layer.make_items(lambda picture, places: torch.cat([places, places], dim=1), draws)
+    on_atlas, on_frame = items[draws.direct].layer, items[len(draws.crops)].layer
+    # At the border of the atlas the layer is mixed with zeros, as in the release.
+    inside = (..., slice(1, -1), slice(1, -1))
+    torch.testing.assert_close(on_atlas[inside], on_frame[inside], atol=1e-4, rtol=0)
 
 
 def test_background_crops_are_drawn_from_both_sides_of_a_portrait_frame():

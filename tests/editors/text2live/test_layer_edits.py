@@ -6,15 +6,22 @@ import json
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from transformers import CLIPModel, CLIPTokenizer
 
 from mimicbrush.editors.text2live import Text2LiveEditor
 from mimicbrush.editors.text2live.clip_guide import load_clip_guide
+from mimicbrush.editors.text2live.drawn_views import DrawnCrop
+from mimicbrush.editors.text2live.internal_crops import apply_crop, crop_places
+from mimicbrush.editors.text2live.layer_network import build_layer_network
 from mimicbrush.editors.text2live.losses import GREEN
+from mimicbrush.editors.text2live.madgrad import Madgrad
 from mimicbrush.editors.text2live.settings import PRESETS, Text2LiveSettings
 from mimicbrush.errors import UserError
+from mimicbrush.pictures.conversion import to_pil
 
 QUICK = Text2LiveSettings(
     num_steps=3, resolution=None, num_scales=2, num_channels=6, num_skip_channels=2, num_views=2, whole_every=2
@@ -55,6 +62,41 @@ def test_a_guide_draws_the_opacity_to_it(guide, layer_request):
     opacity = Text2LiveEditor(guide, settings=settings, device="cpu").edit(layer_request).layers["opacity"]
     inside = layer_request.mask > 0.5
     assert opacity[inside].mean() > opacity[~inside].mean() + 0.2
+
+
+def test_a_crop_around_the_mask_is_edited_alone(guide, layer_request):
+    mask = torch.zeros_like(layer_request.mask)
+    mask[..., 30:38, 2:8] = 1
+    settings = replace(QUICK, num_scales=1, crop_to_mask=True, context=1.5, canvas_side=16)
+    edited = Text2LiveEditor(guide, settings=settings, device="cpu").edit(replace(layer_request, mask=mask))
+    changed = (edited.frames != layer_request.source).any(dim=1)[0]
+    assert changed[28:40, :12].all() and not changed[:28].any() and not changed[:, 12:].any()
+    assert edited.layers["rgba"].shape[-2:] == (40, 48)
+
+
+def test_places_are_those_of_the_crop():
+    columns, rows = np.meshgrid(np.arange(40), np.arange(30))
+    picture = to_pil(np.stack([columns * 6, rows * 8, rows * 0], axis=-1).astype(np.uint8))
+    drawn = DrawnCrop((36, 32), (5, 3, 20, 18), is_mirrored=True)
+    cropped = np.asarray(apply_crop(picture, drawn)).astype(np.float32)
+    x, y = crop_places((30, 40), drawn)[0].numpy()
+    assert np.abs((cropped[..., 0] / 6 + 0.5) / 40 - x).max() < 0.02
+    assert np.abs((cropped[..., 1] / 8 + 0.5) / 30 - y).max() < 0.02
+    assert crop_places((30, 40)).shape == (1, 2, 30, 40)
+
+
+@pytest.mark.parametrize(("canvas_side", "is_drawn"), [(32, True), (0, False)])
+def test_only_a_canvas_draws_stripes_on_a_plain_surface_in_few_steps(canvas_side, is_drawn):
+    plain, places = torch.full((1, 3, 32, 32), 0.5), crop_places((32, 32))
+    stripes = (places[:, :1] * 8 % 1 < 0.5).float().expand(-1, 3, -1, -1)
+    network = build_layer_network(replace(QUICK, canvas_side=canvas_side), seed=1)
+    optimizer = Madgrad(network.parameters(), lr=0.01)
+    for _ in range(30):
+        error = F.mse_loss(network(plain, places)[:, :3], stripes)
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+    assert (error < 0.12) == is_drawn
 
 
 def test_a_step_without_losses_is_refused(guide, layer_request):
@@ -170,6 +212,8 @@ def test_presets_are_small_and_released():
         ("flip_prob", 2),
         ("max_scale", 0.5),
         ("distance", "euclidean"),
+        ("context", 0.5),
+        ("canvas_side", 8),
     ],
 )
 def test_settings_outside_their_limits_are_refused(field, value):

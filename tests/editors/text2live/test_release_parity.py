@@ -252,7 +252,7 @@ def test_items_of_a_clip_and_their_gradients(layer):
     kinds = ("atlas_crop", "frame_crop", "whole_atlas")
     drawn = {name: numbers[f"generator_output.{name}"].clone().requires_grad_() for name in kinds}
     inputs, outputs = [], iter(drawn.values())
-    items = clips.layer_of(layer).make_items(lambda picture: inputs.append(picture) or next(outputs), draws)
+    items = clips.layer_of(layer).make_items(lambda picture, _: inputs.append(picture) or next(outputs), draws)
     names = ("atlas_crop", f"frame_crop{recorded['frame_chosen']}", "whole_atlas_input")
     for picture, name in zip(inputs, names, strict=True):
         assert_near(picture, numbers[name], 1e-5)
@@ -294,5 +294,5 @@ def test_final_frames_of_a_clip(layer):
     assert_near(mapped[:, :3], numbers["render.edit"], 1e-5)
     assert_near(mapped[:, 3:], numbers["render.alpha"], 1e-5)
     assert_near(draw_over(mapped, clips.frames()), numbers["render.composite"], 1e-5)
-    finished = optimisation.layer.finish(lambda _: drawn)
+    finished = optimisation.layer.finish(lambda *_: drawn)
     assert_near(draw_over(finished, clips.frames()), numbers["render.final_video"], 1e-5)

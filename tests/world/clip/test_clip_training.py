@@ -27,6 +27,7 @@ from mimicbrush.world.clip.clip_training import (
     augment,
     choose_phrases,
     first_network,
+    raise_loss,
     train_clip,
 )
 from mimicbrush.world.clip.config import ClipTrainingConfig
@@ -35,7 +36,7 @@ from mimicbrush.world.sets.splits import Combination
 from mimicbrush.world.sets.vocabulary import WORDS, Description, write_caption
 
 TINY = {
-    "num_samples": 8, "num_heldout": 3, "num_phrases": 4, "image_size": 32, "patch_size": 8, "width": 8,
+    "num_samples": 8, "num_heldout": 3, "num_phrases": 4, "image_size": 32, "patch_size": 8, "width": 32,
     "num_heads": 2, "num_vision_layers": 2, "num_text_layers": 1, "projection_dim": 8, "max_steps": 50,
     "batch_size": 4, "precision": "float32",
 }  # fmt: skip
@@ -148,11 +149,27 @@ def test_attention_costs_least_where_it_is_equal_all_over_the_object():
 
 
 def test_masks_move_with_their_pictures():
-    masks = torch.zeros(3, 1, 32, 32)
+    masks = torch.zeros(8, 1, 32, 32)
     masks[..., 10:20, 4:12] = 1
     pixels, moved = augment(masks.expand(-1, 3, -1, -1), masks, torch.Generator().manual_seed(2))
-    assert torch.equal(pixels.mean(dim=1, keepdim=True) > 0.5, moved > 0)
-    assert not torch.equal(moved, masks)
+    # Outside a turned picture, pixels are white and masks are zero; noise blurs what is near one half.
+    drawn, inside = pixels.mean(dim=1, keepdim=True), moved > 0.7
+    assert (drawn[inside] > 0.5).all()
+    assert all(not torch.equal(each, masks[0]) for each in moved[1:])
+    assert drawn[:, :, 15, 15].min() < 0.5 < drawn[inside].mean()
+
+
+def test_changes_raise_the_loss_within_their_radius():
+    target, pixels = torch.rand(3, 3, 8, 8), torch.full((3, 3, 8, 8), 0.5)
+
+    def loss_on(pictures: torch.Tensor) -> torch.Tensor:
+        return (pictures - target).square().sum()
+
+    radii = torch.tensor([0.0, 0.5, 1.0])
+    changed = raise_loss(loss_on, pixels, radii, torch.Generator().manual_seed(0))
+    lengths = (changed - pixels).flatten(1).norm(dim=1)
+    assert lengths[0] == 0 and (lengths[1:] > 0.9 * radii[1:]).all() and (lengths <= radii + 1e-5).all()
+    assert loss_on(changed) > loss_on(pixels)
 
 
 def test_patches_are_embedded_beside_their_picture(tmp_path):
@@ -174,6 +191,7 @@ def test_patches_are_embedded_beside_their_picture(tmp_path):
         ({"width": 30}, "width is 30, expected a multiple of num_heads, 4"),
         ({"batch_size": 1}, "batch_size is 1, expected at least 2"),
         ({"max_steps": 0}, "max_steps is 0, expected at least 1"),
+        ({"adversarial_radius": -1}, "adversarial_radius is -1, expected 0 or a positive number"),
     ],
 )
 def test_impossible_configs_are_refused(fields, message, tmp_path):
