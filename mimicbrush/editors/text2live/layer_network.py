@@ -91,7 +91,7 @@ class LayerNetwork(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, picture: Tensor, places: Tensor | None = None) -> Tensor:
-        """places: coordinates (1, 2, H, W) of the picture's pixels, see `crop_places`; needed where there is a canvas."""
+        """places: coordinates (1, 2, H, W) of the pixels in the whole picture, needed where there is a canvas."""
         features = self._hourglass(picture.contiguous(memory_format=torch.channels_last), 0)
         # Colours are coordinates along the axes; the fourth channel, opacity, stays as it is.
         mix = torch.block_diag(self.colour_matrix, self.colour_matrix.new_ones(1, 1))

@@ -54,8 +54,8 @@ class Text2LiveSettings:
     num_skip_channels: int = 4
     """Channels of the skip connection at every scale."""
     canvas_side: int = 0
-    """Side in pixels of a canvas that is stretched over the picture and added to the network's colours, so that patterns
-    need not follow the source's in few steps; 0: none, as in the release."""
+    """Side in pixels of a canvas that is stretched over the picture and added to the network's colours, so that a few
+    steps can draw patterns that the source does not have; 0: none, as in the release."""
     learning_rate: float = 2.5e-3
     """Learning rate of MADGRAD in the first step."""
     learning_rate_decay: float = 0.99
