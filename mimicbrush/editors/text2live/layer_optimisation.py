@@ -112,9 +112,8 @@ class LayerOptimisation:
         total.backward()
         values = {name: loss.item() for name, loss in (losses | {"total": total}).items()}
         if not math.isfinite(values["total"]):
-            raise UserError(
-                f"the loss is {values['total']} at step {step + 1}; lower learning_rate, or compute in float32"
-            )
+            advice = "lower learning_rate, or compute in float32" if step else "copy the CLIP's weights again"
+            raise UserError(f"the loss is {values['total']} at step {step + 1}; {advice}")
         with undisturbed():
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate(self.settings, step)
