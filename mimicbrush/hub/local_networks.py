@@ -97,7 +97,7 @@ def require_whole(part: T, origin: str, missing: Sequence[str]) -> T:
     """Return the part; raises UserError, which names the origin, if tensors are missing or have no values."""
     missing = missing or [name for name, tensor in part.state_dict().items() if tensor.is_meta]
     if missing:
-        raise UserError(f"{origin} lacks {len(missing)} tensors, first {missing[0]}; copy the whole folder again, or give another")
+        raise UserError(f"{origin} lacks {len(missing)} tensors, first {missing[0]}")
     return part
 
 

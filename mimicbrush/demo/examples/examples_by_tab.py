@@ -98,10 +98,10 @@ EXAMPLES: dict[str, TabExamples] = {
         (
             Example(
                 "mug",
-                "“a brick mug”",
+                "“a teal marbled mug”",
                 {
                     "source": to_paint(scene("mug", "grey", "a rose wall", scale=0.34), SMALL_SIDE),
-                    "prompt": "a brick mug",
+                    "prompt": "a teal marbled mug",
                     "source_prompt": "a grey mug",
                     "screen": "",
                     "region": "",

@@ -174,7 +174,10 @@ def load_clip_guide(
         raise UserError(
             f"{name} holds a network of type {kind}, expected {MODEL_TYPE}; give a CLIP, both encoders of it"
         )
-    clip = load_files(found, CLIPModel, dtype=dtype)
+    try:
+        clip = load_files(found, CLIPModel, dtype=dtype)
+    except UserError as error:
+        raise UserError(f"{error}; copy the whole folder again, or give another CLIP") from None
     try:
         with quiet_libraries():
             tokenizer = AutoTokenizer.from_pretrained(found.folder, local_files_only=True)
