@@ -30,6 +30,8 @@ def read_rows(
         raise UserError(f"{path}: is not text in UTF-8; expected a CSV, exported as UTF-8") from None
     except (OSError, csv.Error) as error:
         raise UserError(f"{path}: not a readable CSV ({getattr(error, 'strerror', None) or error})") from None
+    if nul := next((line for line, cells in lines if any("\0" in cell for cell in cells)), None):
+        raise UserError(f"{path}, line {nul}: holds a zero byte, which text does not; export it again as UTF-8")
     (_, header), *rows = [(line, cells) for line, cells in lines if any(map(str.strip, cells))] or [(1, [])]
     columns = list(map(str.strip, header))
     _check_columns(path, columns, required, optional)
@@ -48,8 +50,11 @@ def read_rows(
 def _check_columns(
     path: Path, columns: Sequence[str], required: Sequence[str], optional: Collection[str] | None
 ) -> None:
-    """Raise UserError unless all required columns are there, and no other than the optional ones."""
+    """Raise UserError unless all required columns are there once, and no other than the optional ones."""
     allowed = set(columns) if optional is None else {*required, *optional}
+    repeated = sorted({column for column in columns if column and columns.count(column) > 1})
+    if repeated:
+        raise UserError(f"{path}: has several columns {', '.join(repeated)}; keep one of each name")
     if set(required) <= set(columns) <= allowed:
         return
     further = f", optionally {', '.join(optional)}" if optional else ""

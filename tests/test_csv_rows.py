@@ -25,6 +25,8 @@ def test_cells_come_by_line_and_column(tmp_path):
         (b"file;group\na;1\n", "found file;group; export it with commas between the columns"),
         (b"", "found none"),
         (b"file\na.png,b\n", 'line 2: 2 cells for 1 columns; put a cell that holds commas in "quotes"'),
+        (b"file,group,file\na,1,b\n", "has several columns file; keep one of each name"),
+        (b"file\na.png\nb\0.png\n", "line 3: holds a zero byte, which text does not"),
         (b"\xff\xfe\xfa", "is not text in UTF-8; expected a CSV"),
     ],
 )

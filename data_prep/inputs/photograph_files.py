@@ -172,9 +172,12 @@ def _row_fault(folder: Path, row: Mapping[str, str], line: int) -> str:
         return f"bad_row: line {line} has no {' and no '.join(empty)}"
     named = {column: row[column] for column in (*REQUIRED, "mask") if row.get(column)}
     paths = {f"{column} {file}": folder / file for column, file in named.items()}
-    missing = [words for words, path in paths.items() if not (is_there(path) and path.is_file())]
+    missing = [words for words, path in paths.items() if not is_there(path)]
     if missing:
         return f"missing: line {line}: {', '.join(missing)}"
+    others = [words for words, path in paths.items() if not path.is_file()]
+    if others:
+        return f"not_a_file: line {line}: {', '.join(others)}"
     if row["source"] == row["reference"]:
         return f"copies: line {line} names one picture as source and reference"
     return ""

@@ -24,7 +24,7 @@ from data_prep.records.source_facts import name_faults
 from data_prep.records.summary import BAND_BIN, MOTION_BIN, histogram
 from data_prep.records.work_units import KEPT, slug
 from data_prep.sharding.parallel_sharding import Outcome, Stopwatch
-from data_prep.sharding.shard_folder import shard_and_merge
+from data_prep.sharding.shard_folder import NothingToTrainOnError, shard_and_merge
 from mimicbrush.data.shards import FramePair
 from mimicbrush.errors import UnusableInput
 from mimicbrush.files import read_object
@@ -47,7 +47,11 @@ def shard_photographs(config: PhotographShardConfig) -> str:
     def reader(name: str) -> Callable[[], Outcome]:
         return partial(read_source, name, sources[name], config=config)
 
-    result = shard_and_merge(config, reader, inputs=inputs, kind="source", per_shard=config.sources_per_shard)
+    try:
+        result = shard_and_merge(config, reader, inputs=inputs, kind="source", per_shard=config.sources_per_shard)
+    except NothingToTrainOnError:
+        print("\n".join(name_faults(read_object(config.output / SUMMARY_NAME))))
+        raise
     if config.work.is_shared:
         return result
     return "\n".join([*name_faults(read_object(config.output / SUMMARY_NAME)), result])

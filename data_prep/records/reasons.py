@@ -27,7 +27,7 @@ class Reason(NamedTuple):
 REASONS: Mapping[str, Reason] = {
     # Files and processes
     "missing": Reason("no such file", "The list names a file that does not exist, or the file is a broken link.", True),
-    "not_a_file": Reason("not a regular file", "A pipe or device cannot be read twice and is never opened.", True),
+    "not_a_file": Reason("not a regular file", "Only files are opened, no folders, pipes or devices.", True),
     "unreadable_folder": Reason("folder may not be listed", "The permissions of this folder forbid it.", True),
     "no_permission": Reason("no permission to read it", "The permissions of this file forbid it.", True),
     "timeout": Reason("took too long", "Reading it took longer than --work.timeout, twice.", True),

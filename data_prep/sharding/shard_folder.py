@@ -28,6 +28,10 @@ from mimicbrush.files import read_object, write_json
 from mimicbrush.folder_lock import held, running_command
 
 
+class NothingToTrainOnError(UserError):
+    """All inputs were left out; the folder's summary and report say why."""
+
+
 class ShardConfig(Protocol):
     """Settings that all sharding commands share."""
 
@@ -109,7 +113,7 @@ def merge(output: Path) -> str:
     write_json(summary, output / SUMMARY_NAME)
     report = write_report(output)
     if not summary["pairs"]:
-        raise UserError(f"nothing to train on: {describe(summary)}; {report} names every reason")
+        raise NothingToTrainOnError(f"nothing to train on: {describe(summary)}; {report} names every reason")
     return f"{describe(summary)}{_unfinished(efforts)} -> {output}; see {report}"
 
 

@@ -14,8 +14,8 @@ from mimicbrush.errors import UserError
 GROUPS = [str(number // 2) for number in range(16)]
 
 
-def row(sampler: str, passes: int, ssim: list[float]) -> SamplerRow:
-    lists = {"distance": [3.0] * 16, "ssim": ssim, "psnr": [20.0] * 16}
+def row(sampler: str, passes: int, ssim: list[float], distance: float = 2.0) -> SamplerRow:
+    lists = {"distance": [distance] * 16, "ssim": ssim, "psnr": [20.0] * 16}
     return SamplerRow(sampler=sampler, spacing="leading", steps=passes, passes=passes, cpu_seconds=0.5, **lists)
 
 
@@ -23,7 +23,8 @@ def test_the_fewest_passes_with_an_interval_above_the_margin_win():
     whole = row("DDIMScheduler", 50, [0.5] * 16)
     worse, equal, better = row("A", 4, [0.48] * 16), row("B", 8, [0.495] * 16), row("C", 8, [0.501] * 16)
     noisy = row("D", 6, [0.3, 0.3, 0.75, 0.75] * 4)  # better in the mean, but perhaps by chance
-    found = describe_rows([whole, worse, equal, better, noisy], GROUPS, [True] * 16)
+    blurred = row("E", 4, [0.55] * 16, distance=8.0)  # closer to the truth, but not the result of 50 steps
+    found = describe_rows([whole, worse, equal, better, noisy, blurred], GROUPS, [True] * 16)
     assert found.endswith("in the fewest passes: C leading, 8 steps")
     assert "-0.005 [-0.005, -0.005]" in found
     # Edits without a single true result have no say.
@@ -45,6 +46,10 @@ def test_a_sampler_that_takes_as_many_steps_differs_in_nothing_and_finished_rows
     printed = bench_samplers(SamplerBenchConfig(**options, **few | {"steps": (2,)}))
     again = {each["sampler"] + str(each["steps"]): each for each in read_rows(tmp_path)}
     assert again["HeunDiscreteScheduler2"]["cpu_seconds"] == seconds
+    assert again["DDIMScheduler2"] == rows["DDIMScheduler2"]
+    (tmp_path / "out" / "edits_in_50_steps.npz").write_bytes(b"half")
+    with pytest.raises(UserError, match=r"edits_in_50_steps\.npz: damaged; delete it"):
+        bench_samplers(SamplerBenchConfig(**options, **few))
     assert "in the fewest passes: " in printed
 
 

@@ -57,7 +57,9 @@ def test_rows_of_a_csv_name_everything_and_bad_ones_are_named_by_line(tmp_path: 
         "a.png,a.png,,,\n"
         "a.png,b.png,,,,,too many\n"
         f"a.png,{'a red box ' * 30},,,\n"
+        "a.png,folder,,,\n"
     )
+    (tmp_path / "folder").mkdir()
     sources, passed_over = list_sources(config_for(tmp_path / "pairs.csv", tmp_path / "out"))
     long = ("a red box " * 30).strip()
     good = sources["a.png + b.png + m.png"]
@@ -68,6 +70,7 @@ def test_rows_of_a_csv_name_everything_and_bad_ones_are_named_by_line(tmp_path: 
         "a.png": "bad_row: line 5 has no reference",
         "a.png + a.png": "copies: line 6 names one picture as source and reference",
         f"a.png + {long}": f"missing: line 8: reference {long}",
+        "a.png + folder": "not_a_file: line 9: reference folder",
         "line 7": 'bad_row: 7 cells for 5 columns; put a cell that holds commas in "quotes"',
     }
     assert passed_over == {"named twice": 1}

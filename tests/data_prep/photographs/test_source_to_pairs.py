@@ -168,6 +168,14 @@ def test_a_single_pair_works_and_the_report_says_what_to_expect(views, tmp_path)
     assert "There is one pair." in page and "No pair is left to hold out" in page
 
 
+def test_where_nothing_can_be_used_every_fault_is_still_named(tmp_path, capsys) -> None:
+    (tmp_path / "pairs.csv").write_text("source,reference\na.png,b.png\n")
+    with pytest.raises(UserError, match="nothing to train on"):
+        shard_photographs(config_for(tmp_path / "pairs.csv", tmp_path / "out"))
+    missing = "- skipped a.png + b.png: no such file (line 2: source a.png, reference b.png)"
+    assert missing in capsys.readouterr().out
+
+
 def test_masks_by_sam_are_made_once_here_and_kept_for_the_workers(tmp_path, monkeypatch) -> None:
     """SAM itself, which needs weights, is tested in tests/segmentation; here a box stands for what it finds."""
     folder, made = write_subjects(tmp_path / "in", mug=2), []
