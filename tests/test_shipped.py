@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -40,10 +41,12 @@ def test_weights_are_safetensors_of_at_most_12_megabytes():
     assert sum(path.stat().st_size for path in files) <= 12e6
 
 
-def test_it_takes_colours_and_places_from_the_reference():
+@pytest.mark.parametrize("settings", [{"num_inference_steps": 10, "guidance_scale": 2.0}, {}], ids=["usual", "quick"])
+def test_it_takes_colours_and_places_from_the_reference(settings):
     """Edit pictures unlike the training data: a white square is hidden; the reference has a red or a blue one there."""
     pipe = MimicBrushPipeline.from_pretrained("asset:tiny")
     pipe.set_progress_bar_config(disable=True)
+    pipe.set_quick(not settings)
     source = np.full((64, 64, 3), 128, np.uint8)
     mask = np.zeros((64, 64), np.uint8)
     mask[12:52, 12:52] = 255
@@ -55,9 +58,8 @@ def test_it_takes_colours_and_places_from_the_reference():
             Image.fromarray(source),
             Image.fromarray(mask),
             Image.fromarray(reference),
-            num_inference_steps=10,
-            guidance_scale=2.0,
             generator=torch.Generator().manual_seed(0),
+            **settings,
         ).images[0]
         edited[name] = np.asarray(result).astype(float)
     inside = (slice(26, 38), slice(26, 38))

@@ -29,7 +29,8 @@ with it (better with few steps, arXiv 2305.08891), linspace has both ends."""
 DDIM = "DDIMScheduler"
 """The release's sampler, a class of diffusers."""
 CONSISTENCY_SAMPLER = "LCMScheduler"
-"""Sampler of networks that were distilled for few steps (arXiv 2310.04378, algorithm 3), a class of diffusers."""
+"""Sampler of networks that others distilled as latent consistency models (arXiv 2310.04378, algorithm 3), a class of
+diffusers."""
 
 MAX_STEPS = 1000
 """Largest number of sampling steps: the length of the noise schedule. A sampler may allow fewer."""

@@ -24,7 +24,7 @@ class RecommendedSettings:
     """Strength of classifier-free guidance by the reference; the release uses 5, small networks do best with about
     2."""
     scheduler: str = DDIM
-    """Sampler, a scheduler class of diffusers; LCMScheduler for weights that were distilled for few steps."""
+    """Sampler, a scheduler class of diffusers."""
     timestep_spacing: TimestepSpacing = "leading"
     """Timesteps of the sampler, in diffusers' words; the release uses leading."""
 

@@ -13,7 +13,7 @@ from torch import Tensor
 PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
 """The linear layers of an attention, which get adapters."""
 
-CONSISTENCY_LAYERS = (
+DISTILLED_LAYERS = (
     *PROJECTIONS,
     "proj_in",
     "proj_out",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from mimicbrush.data.config import DataConfig
-from mimicbrush.diffusion.config import CONSISTENCY_SAMPLER, MAX_GUIDANCE
+from mimicbrush.diffusion.config import DDIM, MAX_GUIDANCE, MAX_STEPS
 from mimicbrush.errors import Faults
 from mimicbrush.model.config import NetworkConfig
 
@@ -20,20 +20,22 @@ ClockKind = Literal["wall", "cpu"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConsistencyConfig:
-    """Consistency distillation (arXiv 2310.04378): adapters with which trained weights edit in few steps."""
+class FewStepsConfig:
+    """Distillation of trained weights into adapters with which they edit in few steps, without guidance."""
 
-    guidance_scales: tuple[float, float] = (2.0, 2.0)
-    """Range from which the teacher's guidance scale is drawn for each sample; two equal numbers: always this one. The
-    adapters then edit as the weights do with this guidance."""
+    guidance_scale: float = 2.0
+    """Guidance of the teacher; with the adapters, the weights edit as they do with this guidance."""
+    teacher_steps: int = 2
+    """Steps that the teacher takes in place of each step of the student."""
     huber_width: float = 0.001
     """Width of the pseudo-Huber loss, below which it is quadratic; 0: the squared error."""
 
     def __post_init__(self) -> None:
         faults = Faults()
-        low, high = self.guidance_scales
-        if not 1 <= low <= high <= MAX_GUIDANCE:
-            faults.add(f"guidance_scales are {low:g} and {high:g}, expected 1 to {MAX_GUIDANCE}, the lower one first")
+        if not 1 <= self.guidance_scale <= MAX_GUIDANCE:
+            faults.add(f"guidance_scale is {self.guidance_scale:g}, expected 1 to {MAX_GUIDANCE}")
+        if self.teacher_steps < 1:
+            faults.add(f"teacher_steps is {self.teacher_steps}, expected at least 1")
         if not 0 <= self.huber_width < math.inf:
             faults.add(f"huber_width is {self.huber_width:g}, expected a positive number, or 0 for the squared error")
         faults.refuse()
@@ -73,7 +75,7 @@ class RecipeConfig:
     all of the U-Net."""
     reference_lora: int = 0
     """Rank of adapters (LoRA) that are trained on the frozen reference U-Net; 0: none."""
-    consistency: ConsistencyConfig | None = None
+    few_steps: FewStepsConfig | None = None
     """Distil the network into its adapters (imitative_lora), so that it edits in few steps without guidance; null:
     train as the paper does."""
     optimizer: OptimizerName = "adamw"
@@ -92,8 +94,8 @@ class RecipeConfig:
                 faults.add(f"{name} is {getattr(self, name)}, expected a rank, or 0 for no adapters")
         if self.train_reference and self.reference_lora:
             faults.add("train_reference trains the whole reference U-Net, reference_lora adapters alone; unset one")
-        if self.consistency is not None:
-            self._check_consistency(faults)
+        if self.few_steps is not None:
+            self._check_few_steps(faults)
         if self.matching_weight < 0:
             faults.add(f"matching_weight is {self.matching_weight}, expected at least 0")
         if self.min_snr_gamma < 0:
@@ -105,13 +107,13 @@ class RecipeConfig:
                 faults.add(f"{name} is {getattr(self, name)}, expected a probability")
         faults.refuse()
 
-    def _check_consistency(self, faults: Faults) -> None:
+    def _check_few_steps(self, faults: Faults) -> None:
         if not self.imitative_lora:
-            faults.add("imitative_lora is 0, but consistency trains adapters; give their rank, 16 for instance")
+            faults.add("imitative_lora is 0, but few_steps trains adapters; give their rank, 16 for instance")
         others = ("train_reference", "reference_lora", "matching_weight", "min_snr_gamma", "reference_drop_prob")
         if given := [name for name in others if getattr(self, name)]:
             faults.add(
-                f"{', '.join(given)}: not for consistency, which trains adapters of the imitative U-Net with every"
+                f"{', '.join(given)}: not for few_steps, which trains adapters of the imitative U-Net with every"
                 " reference; set to 0 or false"
             )
 
@@ -269,8 +271,8 @@ class TrainConfig:
         faults = Faults()
         if self.run.patience is not None and self.data.heldout is None:
             faults.add("run.patience needs held-out pairs; give data.heldout, or set run.patience to null")
-        if self.recipe.consistency is not None:
-            self._check_consistency(faults)
+        if self.recipe.few_steps is not None:
+            self._check_few_steps(faults)
         has_adapters = self.recipe.imitative_lora or self.recipe.reference_lora
         if has_adapters and self.run.frozen_precision != "float32" and self.run.precision == "32-true":
             faults.add(
@@ -279,13 +281,20 @@ class TrainConfig:
             )
         faults.refuse()
 
-    def _check_consistency(self, faults: Faults) -> None:
+    def _check_few_steps(self, faults: Faults) -> None:
         if self.network.weights is None:
-            faults.add("network.weights is null, but recipe.consistency distils trained weights; name them")
+            faults.add("network.weights is null, but recipe.few_steps distils trained weights; name them")
         recommended = self.network.recommended
-        if recommended.scheduler != CONSISTENCY_SAMPLER or recommended.guidance_scale > 1:
+        sampler = recommended.scheduler, recommended.timestep_spacing
+        if sampler != (DDIM, "trailing") or recommended.guidance_scale > 1:
             faults.add(
-                f"network.recommended has {recommended.scheduler} and guidance_scale {recommended.guidance_scale:g},"
-                f" with which distilled weights cannot edit; set scheduler to {CONSISTENCY_SAMPLER}, guidance_scale to"
-                " 1, and num_inference_steps to 4 for instance"
+                f"network.recommended has {' '.join(sampler)} and guidance_scale {recommended.guidance_scale:g}, with"
+                f" which distilled weights cannot edit; set scheduler to {DDIM}, timestep_spacing to trailing,"
+                " guidance_scale to 1, and num_inference_steps to 4 for instance"
+            )
+        parts = recommended.num_inference_steps * self.recipe.few_steps.teacher_steps
+        if parts > MAX_STEPS:
+            faults.add(
+                f"network.recommended.num_inference_steps times recipe.few_steps.teacher_steps is {parts}, expected at"
+                f" most {MAX_STEPS}"
             )

@@ -95,7 +95,7 @@ def preview_editor(
     module: MimicBrushModule, num_inference_steps: int, guidance_scale: float = PREVIEW_GUIDANCE
 ) -> MimicBrushEditor:
     """Make an editor of the module's network; one that is distilled for few steps has its own settings."""
-    if module.recipe.consistency is not None:
+    if module.recipe.few_steps is not None:
         return MimicBrushEditor(module.network)
     return MimicBrushEditor(
         module.network, scheduler=DDIM, num_inference_steps=num_inference_steps, guidance_scale=guidance_scale

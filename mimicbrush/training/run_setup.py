@@ -20,7 +20,7 @@ from mimicbrush.model.weights.run_checkpoint import read_checkpoint, split_parts
 from mimicbrush.model.weights.tensors import require_fit
 from mimicbrush.model.weights.trained_weights import fetchable_parts
 from mimicbrush.training.config import TrainConfig
-from mimicbrush.training.consistency_module import ConsistencyModule
+from mimicbrush.training.few_steps_module import FewStepsModule
 from mimicbrush.training.module import MimicBrushModule
 from mimicbrush.training.optimizer import require_optimizer
 from mimicbrush.training.precision import frozen_precisions, store_frozen
@@ -88,7 +88,7 @@ def make_module(config: TrainConfig, network: MimicBrushNetwork | None = None) -
         for unet in (network.imitative_unet, network.reference_unet):
             # No graph breaks: one would silently leave most of the U-Net uncompiled.
             unet.compile(fullgraph=True)
-    kind = MimicBrushModule if config.recipe.consistency is None else ConsistencyModule
+    kind = MimicBrushModule if config.recipe.few_steps is None else FewStepsModule
     module = kind(
         network,
         config.recipe,

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from torch import nn
 
-from mimicbrush.model.lora import CONSISTENCY_LAYERS, add_lora
+from mimicbrush.model.lora import DISTILLED_LAYERS, add_lora
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.seeds import seed_of
 from mimicbrush.training.config import RecipeConfig
@@ -20,10 +20,10 @@ def choose_trained(network: MimicBrushNetwork, recipe: RecipeConfig, *, seed: in
 
     seed: for the adapters; each U-Net has its own random stream.
     """
-    if recipe.consistency is not None:  # adapters alone: the teacher is the network without them
+    if recipe.few_steps is not None:  # adapters alone: the teacher is the network without them
         network.requires_grad_(False)
         seed_of_adapters = seed_of(seed, "lora", "imitative_unet")
-        add_lora(network.imitative_unet, recipe.imitative_lora, seed=seed_of_adapters, layers=CONSISTENCY_LAYERS)
+        add_lora(network.imitative_unet, recipe.imitative_lora, seed=seed_of_adapters, layers=DISTILLED_LAYERS)
         return
     network.reference_unet.requires_grad_(recipe.train_reference)
     if recipe.reference_lora:

@@ -52,7 +52,7 @@ REGIONS = "One after the other, each part sees the results of those before it."
 REGION_NAMES = [("Together", "together"), ("Each by itself", "separate"), ("One after the other", "in_turn")]
 MATCH_COLOUR = "Shift the colours of the edit to match its surroundings."
 
-QUICK = "A few steps instead of the number above, without guidance: for trying things out."
+QUICK = "A few steps instead of the number above, without guidance."
 
 MAP_HEIGHT = 320
 

@@ -43,7 +43,7 @@ def rebuild_set(config: RebuildConfig) -> None:
 
 def _find_photographs(triplets: Sequence[TripletRecord], config: RebuildConfig) -> dict[str, Path]:
     """Find the photographs by their checksums, under any name; {sha256: path}."""
-    wanted = {side["sha256"]: side for each in triplets for side in (each.source, each.reference)}
+    wanted = _photographs_of(triplets)
     found: dict[str, Path] = {}
     paths = list(_pictures_in(config.photographs))
     for path in progress_bar(paths, desc="photographs", unit="photograph"):
@@ -58,6 +58,11 @@ def _find_photographs(triplets: Sequence[TripletRecord], config: RebuildConfig) 
         names = "; ".join(missing)
         raise UserError(f"{folders}: {len(missing)} of {len(wanted)} photographs are not there, or changed: {names}")
     return found
+
+
+def _photographs_of(triplets: Sequence[TripletRecord]) -> dict[str, Mapping]:
+    """Photographs of a recipe's triplets by their checksums."""
+    return {side["sha256"]: side for each in triplets for side in (each.source, each.reference)}
 
 
 def _pictures_in(folders: Sequence[Path]) -> Iterator[Path]:
@@ -87,7 +92,7 @@ def _write_pictures(triplet: TripletRecord, photographs: Mapping[str, Path], rec
 
 
 def _write_the_rest(triplets: list[TripletRecord], recipe: Mapping, config: RebuildConfig) -> None:
-    summary = BuildSummary(wanted=len(triplets), triplets=triplets)
+    summary = BuildSummary(wanted=len(triplets), triplets=triplets, tried=len(_photographs_of(triplets)))
     write_texts(summary, config.output)
     if PROMPTS in recipe["files"]:
         write_json({each.id: each.prompt for each in triplets}, config.output / PROMPTS)

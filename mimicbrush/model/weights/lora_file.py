@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from mimicbrush.errors import UserError, some_of
 from mimicbrush.files import whole
 from mimicbrush.model.config import RecommendedSettings
-from mimicbrush.model.lora import CONSISTENCY_LAYERS, DOWN, UP
+from mimicbrush.model.lora import DISTILLED_LAYERS, DOWN, UP
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.digests import tensor_digests
 from mimicbrush.model.weights.exported_folder import FOLDERS
@@ -175,7 +175,7 @@ def _name_in_file(folder: str, name: str) -> str:
 def _layers(trained: Tensors) -> list[str]:
     """Ends of the names of the layers with adapters, as in peft's config."""
     adapted = [name.removesuffix(DOWN) for name in trained if name.endswith(DOWN)]
-    return [kind for kind in CONSISTENCY_LAYERS if any(name.endswith(f".{kind}") for name in adapted)]
+    return [kind for kind in DISTILLED_LAYERS if any(name.endswith(f".{kind}") for name in adapted)]
 
 
 def _folders(tensors: Tensors) -> set[str]:

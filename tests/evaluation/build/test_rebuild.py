@@ -37,6 +37,7 @@ def test_others_get_the_same_bytes_from_photographs_under_other_names(built, tmp
     assert len(files) == 9
     for path in [*files, built / "recipe.json"]:
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
+    assert "made 2 of 2 triplets; skipped 0 of 4 photographs" in (tmp_path / "again" / "contact_sheet.html").read_text()
     rebuild_set(config)  # resumes
 
 
