@@ -18,7 +18,7 @@ class UnclipTrainingConfig:
     """Folder for the finished model in the layout of stable-diffusion-2-1-unclip, its card, a contact sheet of its
     samples, and what a resumed run needs."""
     start: str | None = None
-    """Model whose U-Net is trained further, such as the folder of an earlier run; null: random weights."""
+    """Model whose U-Net is trained further, with its own encoders, such as an earlier run; null: random weights."""
     autoencoder: str = "asset:autoencoder"
     """Autoencoder of the latents, in diffusers' layout; it is frozen and becomes a part of the model."""
     clip: str = "asset:clip"

@@ -36,8 +36,15 @@ T = TypeVar("T", bound=nn.Module)
 def build_parts(config: UnclipTrainingConfig) -> UnclipParts:
     """Load the frozen parts, and the U-Net to begin with; raises UserError where they are missing."""
     vae = _load(config.autoencoder, AutoencoderKL, "autoencoder")
-    image_encoder = _load(config.clip, CLIPVisionModelWithProjection, "clip")
-    text_encoder = _load(config.clip, CLIPTextModel, "clip")
+    if config.start is None:
+        image_encoder = _load(config.clip, CLIPVisionModelWithProjection, "clip")
+        text_encoder = _load(config.clip, CLIPTextModel, "clip")
+    else:
+        # Its U-Net knows the embeddings of its own encoders, which may be older than those of `clip`.
+        earlier = load_unclip(config.start)
+        image_encoder, text_encoder = (
+            each.eval().requires_grad_(False) for each in (earlier.image_encoder, earlier.text_encoder)
+        )
     clip = open_location(config.clip)
     tokenizer = load_tokenizer(clip, "")
     tokenizer.model_max_length = config.max_tokens

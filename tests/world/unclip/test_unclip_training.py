@@ -127,7 +127,10 @@ def test_weights_are_in_half_precision_beside_the_normaliser_of_the_renders(trai
 
 
 def test_training_starts_from_an_earlier_run_of_the_same_sizes(trained, parts, tmp_path):
-    started = build_parts(replace(trained, output=tmp_path, start=str(trained.output))).unet.state_dict()
+    continued = build_parts(replace(trained, output=tmp_path, start=str(trained.output)))
+    earlier = load_unclip(str(trained.output)).image_encoder.state_dict()
+    assert all(torch.equal(each, earlier[name]) for name, each in continued.image_encoder.state_dict().items())
+    started = continued.unet.state_dict()
     assert all(torch.equal(each, started[name]) for name, each in parts.unet.state_dict().items())
     with pytest.raises(UserError, match=r"start: the U-Net of .* has other sizes; give both runs the same"):
         build_parts(replace(trained, output=tmp_path, start=str(trained.output), channels=(8, 24)))
