@@ -36,6 +36,7 @@ SEED = "The same seed gives the same result. The next edit uses another one, unl
 SHOW_PICTURE = """() => [...document.querySelectorAll(".columns")].find((each) => each.checkVisibility())
   ?.scrollIntoView({ behavior: "smooth", block: "start" })"""
 """The picture is far above the results."""
+WILL_BE_USED = "This result becomes the picture ..."
 IS_USED = "This result is now the picture: paint what should change next. Undo brings the former picture back."
 SHOW_EXAMPLE = f"() => innerWidth > 640 && ({SHOW_PICTURE})()"
 """On a phone, one would lose the example that one has chosen; there, Edit is always in reach."""
@@ -103,7 +104,8 @@ def connect(
         handlers.choose, panel.results, [panel.slider, panel.picture, panel.zip_file, panel.live], **QUIET
     )
     used = panel.use.click(handlers.use_result, [source, panel.picture], source, **QUIET)
-    used.then(None, js=SHOW_PICTURE)
+    panel.use.click(None, js=SHOW_PICTURE)
+    panel.use.click(None, None, panel.status, js=f"() => {json.dumps(status_text(WILL_BE_USED))}", **QUIET)
     used.success(lambda: status_text(IS_USED), None, panel.status, **QUIET)
     seed = controls["seed"]
     panel.results.change(handlers.next_seed, [panel.results, seed, pinned], seed, **QUIET)

@@ -106,7 +106,8 @@ class AtlasHandlers(ClipHandlers):
             atlas = self._find_atlas(clip, read)
         except MissingAtlasError:
             return HOW_TO_MAKE.format(escape(command_for(read, clip.name))), HIDDEN, frame
-        note = f'<p class="hint">Its atlas was found: {escape(atlas.path.parent.name)}, {atlas.psnr:.1f} dB.</p>'
+        note = f"Its atlas was found: {escape(atlas.path.parent.name)}, which has a PSNR of {atlas.psnr:.1f} dB."
+        note = f'<p class="hint">{note}</p>'
         return note, gr.update(visible=True), frame
 
     def show_frame(self, clip: str | None, number: float) -> PainterData | None:
