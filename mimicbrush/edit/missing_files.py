@@ -47,7 +47,7 @@ def missing_pictures(given: Mapping[str, object], *, is_clip: bool = False) -> l
 
     given: paths, and other values, by option; is_clip: whether the source is a clip.
     """
-    expected = EXPECTED | ({"source": "clip"} if is_clip else {})
+    expected = EXPECTED | ({"source": "clip", "mask": "picture or animated PNG"} if is_clip else {})
     listed = {option: value if isinstance(value, list) else [value] for option, value in given.items()}
     return [
         f"{option} {path}: {_not_a_file(path, expected.get(option, 'picture'))}"

@@ -187,6 +187,7 @@ def test_mistakes_are_named(folder, tmp_path):
         reference_words(folder, atlas=None, edited_frame=2, output=folder / "e.png"), "edited_frame: only for clips"
     )
     refused(reference_words(folder, max_frames=4), "has more than 4 frames")
+    refused(reference_words(folder, mask=folder), "mask .*: is a folder; expected a picture or animated PNG")
     refused(reference_words(folder, edited_frame=6), "is that of frame 6, and source .* has 5; choose one of them")
     write_frames(CLIP_SHAPE.masks[:3], folder / "three.png")
     refused(
