@@ -159,6 +159,9 @@ def _read_target(config: VideoEditConfig, called: Callable[[Path], object]) -> T
         mask = as_edit_mask(drawn, picture[:3].expand(3, -1, -1), name=name, of=of)
     elif len(picture) == 4 and (picture[3] <= 0.5).any():
         mask = (picture[3:] > 0.5).float()
+        if not mask.any():
+            of = f"target_image {called(config.target_image)}"
+            raise UserError(f"{of} is transparent everywhere, so it shows no object; give one whose object is opaque")
     return Target(on_white(picture), mask)
 
 

@@ -89,7 +89,7 @@ class ClipDenoiser:
     def embed_prompt(self, prompt: str, name: str) -> Tensor:
         """Text tokens (1, N, D); raises UserError, which calls the prompt `name`, where it is too long."""
         tokenizer = self.parts.tokenizer
-        found, most = len(tokenizer(prompt).input_ids), tokenizer.model_max_length
+        found, most = len(tokenizer(prompt, verbose=False).input_ids), tokenizer.model_max_length
         if found > most:
             raise UserError(f"{name} has {found} tokens, and the text encoder reads {most}; shorten it")
         return embed_prompts(self.parts, [prompt])
