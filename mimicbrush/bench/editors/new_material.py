@@ -55,9 +55,12 @@ def render_new_material(config: NewMaterialConfig) -> str:
     require_new(config.material)
     with held(config.output):
         claim(config.output, config)
-        for folder, num in ((PAIRS, config.num_pairs), (HELDOUT_PAIRS, config.num_heldout_pairs)):
+        folders = ((PAIRS, config.num_pairs, 0), (HELDOUT_PAIRS, config.num_heldout_pairs, config.num_pairs))
+        for folder, num, first in folders:
             for number in progress_bar(range(num), desc=folder.replace("_", " "), unit="pair"):
-                _write_pair(config.output / folder, number, draw(folder, number, config), config.size)
+                # No two pairs have one name, by which training would take them for the same.
+                path = config.output / folder / f"{first + number:03d}"
+                _write_pair(path, draw(folder, number, config), config.size, shows_other=number % 2 == 1)
         edits = [edit for number in range(config.num_sources) for edit in draw_edits(number, config)]
         for edit in progress_bar(edits, desc="edits", unit="edit"):
             write_edit(EditTask(config.output / SET, edit), size=config.size)
@@ -119,12 +122,11 @@ def draw_edits(number: int, config: NewMaterialConfig) -> list[Edit]:
     ]
 
 
-def _write_pair(folder: Path, number: int, drawn: NewMaterialScenes, size: int) -> None:
-    """Write a source with its mask and, in turn, a reference of the same object or of another one."""
-    source, reference = (
-        render(scene, size) for scene in (drawn.source, drawn.other_object if number % 2 else drawn.same_object)
-    )
+def _write_pair(path: Path, drawn: NewMaterialScenes, size: int, *, shows_other: bool) -> None:
+    """Write a source with its mask, and a reference of the same object or of another one; path: without suffix."""
+    shown = drawn.other_object if shows_other else drawn.same_object
+    source, reference = (render(scene, size) for scene in (drawn.source, shown))
     mask: NDArray[np.bool_] = grow(source.mask > 0, MARGIN)
     pictures = {SOURCE: to_8_bits(source.picture), MASK: mask, REFERENCE: to_8_bits(reference.picture)}
     for suffix, picture in pictures.items():
-        write_frames(picture[None], folder / f"{number:03d}{suffix}")
+        write_frames(picture[None], path.with_name(f"{path.name}{suffix}"))

@@ -39,6 +39,9 @@ def test_training_and_evaluation_read_what_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr("data_prep.shard_report.report_page.training_view", lambda samples: [])
     render_new_material(small(tmp_path / "out"))
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").rglob("*.png")}
+    folders = ("pairs", "heldout_pairs")
+    pairs, heldout = ({path.name for path in (tmp_path / "out" / folder).iterdir()} for folder in folders)
+    assert len(pairs) == len(heldout) == 6 and not pairs & heldout
     shard_photographs(config_for(tmp_path / "out" / "pairs", tmp_path / "shards"))
     require_shards(tmp_path / "shards")
     evaluation = load_config(EvaluateConfig, REPOSITORY / "configs" / "eval" / "new_material.yaml")
