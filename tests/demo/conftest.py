@@ -168,7 +168,7 @@ def visit(browser, url: str) -> Iterator[Callable]:
     for context in contexts:
         context.close()
     strangers = [address for address in asked if not address.startswith((url, "data:", "blob:"))]
-    assert asked and not strangers
+    assert not strangers and (asked or not contexts)  # a test that was skipped opens nothing
     assert not forbidden
 
 
