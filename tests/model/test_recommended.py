@@ -73,7 +73,9 @@ def test_they_are_read_without_tensors(tmp_path):
 
 
 def test_the_shipped_weights_recommend_what_they_do_best_with():
-    assert read_recommended("asset:tiny") == RecommendedSettings(num_inference_steps=20, guidance_scale=3.0)
+    assert read_recommended("asset:tiny") == RecommendedSettings(
+        num_inference_steps=8, guidance_scale=3.0, scheduler="DPMSolverMultistepScheduler", timestep_spacing="trailing"
+    )
 
 
 @pytest.fixture
