@@ -10,14 +10,15 @@ from mimicbrush.evaluation.fingerprints import recommended_to, weights_of
 from mimicbrush.hub.locations import shipped
 
 CLASS_PATH = "mimicbrush.editors.mimicbrush.MimicBrushEditor"
+SAMPLER = {"scheduler": "DPMSolverMultistepScheduler", "timestep_spacing": "trailing"}
 
 
 @pytest.mark.parametrize(
     ("given", "left"),
     [
-        ({}, {"num_inference_steps": 20, "guidance_scale": 2.0}),
-        ({"guidance_scale": 2.0}, {"num_inference_steps": 20}),
-        ({"guidance_scale": 2.0, "num_inference_steps": 30}, {}),
+        ({}, {"num_inference_steps": 8, "guidance_scale": 3.0, **SAMPLER}),
+        ({"guidance_scale": 2.0}, {"num_inference_steps": 8, **SAMPLER}),
+        ({"guidance_scale": 2.0, "num_inference_steps": 30}, SAMPLER),
     ],
 )
 def test_edits_depend_on_what_the_weights_recommend_where_the_editor_is_given_nothing(given, left):
