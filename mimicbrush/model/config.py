@@ -21,8 +21,8 @@ class RecommendedSettings:
     num_inference_steps: int = 50
     """Sampling steps; the release uses 50."""
     guidance_scale: float = 5.0
-    """Strength of classifier-free guidance by the reference; the release uses 5, small networks do best with about
-    2."""
+    """Strength of classifier-free guidance by the reference; the release uses 5, small networks do best with 2 to
+    3."""
     scheduler: str = DDIM
     """Sampler, a scheduler class of diffusers."""
     timestep_spacing: TimestepSpacing = "leading"
