@@ -89,7 +89,8 @@ def test_a_reload_brings_back_picture_mask_settings_and_results(page):
     assert reload(other) == ["beforeunload"]
     other.locator(".kept-thumbnail").first.wait_for()
     other.once("dialog", lambda dialog: dialog.accept())
-    other.get_by_role("button", name="Forget everything").click()
+    with other.expect_navigation():
+        other.get_by_role("button", name="Forget everything").click()
     other.locator(".source .painter-drop").wait_for()
     assert not other.locator(".kept-thumbnail").count() and other.evaluate(SAVED, "results") == "[]"
 
