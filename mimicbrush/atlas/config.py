@@ -84,11 +84,11 @@ class AtlasConfig(AtlasTrainingConfig):
     """Make the layered atlas of a clip."""
 
     clip: Path
-    """Clip, animated PNG, or folder of frames, which are taken in the order of their names."""
+    """Clip, animated PNG, or folder of frames, which are taken in the order of their numbers."""
     output: Path
     """Folder for the atlas, its pictures, and the state from which an interrupted run resumes."""
     masks: Path | None = None
-    """Folder with one mask for each frame, in the order of their names, or an animated PNG; white on the object that
+    """Folder with one mask for each frame, in the order of their numbers, or an animated PNG; white on the object that
     moves by itself."""
     box: Box | None = None
     """Box [x0, y0, x1, y1] around that object in the first frame, in pixels of the clip as given, from which masks are

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 from itertools import count, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,11 +17,11 @@ from torch import Tensor
 from mimicbrush.atlas.config import AtlasConfig, Box
 from mimicbrush.atlas.layered_atlas import ClipShape
 from mimicbrush.errors import UnusableInput, UserError
-from mimicbrush.files import PICTURE_SUFFIXES, list_pictures
+from mimicbrush.files import PICTURE_SUFFIXES
 from mimicbrush.flow.estimator import FlowEstimator
 from mimicbrush.flow.warping import points_inside, warp_backward
 from mimicbrush.pictures.conversion import is_masked, mask_bytes, on_white, to_channels, to_pil
-from mimicbrush.pictures.decoding import decode_file, decode_frames
+from mimicbrush.pictures.decoding import decode_frames
 from mimicbrush.pictures.edit_inputs import refuse_photograph
 from mimicbrush.pictures.geometry import resize
 from mimicbrush.progress import progress_bar
@@ -30,6 +29,7 @@ from mimicbrush.segmentation.grabcut import segment_grabcut
 from mimicbrush.segmentation.prompt import Mask, SegmentationPrompt
 from mimicbrush.video.clip_reader import open_clip, probe
 from mimicbrush.video.decoded_clip import fit_size
+from mimicbrush.video.frame_folder import decode_frame_folder, list_frames, warn_of_transparency
 
 if TYPE_CHECKING:
     from mimicbrush.segmentation.segment_anything import SegmentAnything
@@ -72,10 +72,9 @@ def read_clip(path: Path, *, num_frames: int, short_side: int) -> Tensor:
     Raises UserError if there are fewer than two, they differ in size, or their numbers have a gap.
     """
     if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
-        frames = [to_channels(levels) for levels in _read_pictures(path, num_frames + 1)]
-        if any(len(frame) == 4 and (frame[3] < 1).any() for frame in frames):
-            log.warning("%s: transparent parts of its frames are taken as white", path)
-        clip = [on_white(frame) for frame in frames]
+        pictures = _read_pictures(path, num_frames + 1)
+        warn_of_transparency(path, pictures)
+        clip = [on_white(to_channels(levels)) for levels in pictures]
     else:
         clip = _decode(path, num_frames + 1, short_side)
     if len(clip) > num_frames:
@@ -217,27 +216,10 @@ def _scaled_side(first: int, last: int, length: int, scaled_length: int) -> tupl
 
 
 def _read_pictures(path: Path, num_frames: int) -> list[NDArray]:
-    """Levels (H, W, C) of the first pictures of a folder, in the order of their names, or of an animated PNG."""
+    """Levels (H, W, C) of the first frames of a folder, or of an animated PNG."""
     if not path.is_dir():
         return decode_frames(path)[:num_frames]
-    files = list_pictures(path)[:num_frames]
-    _refuse_gaps(path, files)
-    return [decode_file(file).levels for file in files]
-
-
-def _refuse_gaps(folder: Path, files: list[Path]) -> None:
-    """Raise UserError if files whose names end in numbers leave one out."""
-    endings = [re.search(r"\d+$", file.stem) for file in files]
-    if len(files) < 3 or not all(endings):
-        return
-    numbers = [int(ending[0]) for ending in endings]
-    steps = [after - before for before, after in pairwise(numbers)]
-    gap = next((place for place, step in enumerate(steps) if step > min(steps) > 0), None)
-    if gap is not None:
-        raise UserError(
-            f"{folder}: frames are missing between {files[gap].name} and {files[gap + 1].name}; export all of the clip,"
-            " or number them without a gap"
-        )
+    return decode_frame_folder(path, list_frames(path)[:num_frames])
 
 
 def _decode(path: Path, num_frames: int, short_side: int) -> list[Tensor]:

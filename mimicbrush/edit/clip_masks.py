@@ -14,16 +14,17 @@ from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import mask_levels, to_channels
 from mimicbrush.pictures.decoding import decode_frames
 from mimicbrush.pictures.edit_inputs import refuse_photograph
-from mimicbrush.pictures.headers import read_header
+from mimicbrush.video.frame_folder import decode_frame_folder, list_frames
 
 
 def read_clip_masks(path: Path, source: Tensor, *, name: str, of: str, frame: int | None = None) -> Tensor:
-    """Read the masks of a clip (T, 3, H, W) from an animated PNG with as many frames: (T, 1, H, W), 0 or 1.
+    """Read the masks of a clip (T, 3, H, W) from an animated PNG or a folder with as many: (T, 1, H, W), 0 or 1.
 
     frame: index of the frame that a still marks, the masks of others are then empty; None: stills are refused. name,
     of: names of mask and clip in messages. Raises UserError where the masks do not fit, are photographs or empty.
     """
-    num_masks = read_header(path).num_frames
+    masks = _read_levels(path, name)
+    num_masks = len(masks)
     if num_masks not in ((len(source),) if frame is None else (1, len(source))):
         still = "" if frame is None else ", or that of one frame"
         frames = "frame" if num_masks == 1 else "frames"
@@ -31,7 +32,6 @@ def read_clip_masks(path: Path, source: Tensor, *, name: str, of: str, frame: in
             f"{name} has {num_masks} {frames}, and {of} has {len(source)}; give one mask for each frame{still}"
         )
     height, width = source.shape[2:]
-    masks = _read_levels(path, name)
     for mask in masks:
         if mask.shape[1:] != source.shape[2:]:
             raise UserError(
@@ -60,7 +60,9 @@ def read_atlas_mask(path: Path, source: Tensor, atlas: Path, layer: Layer, *, na
     shown = rendered.layers[layer]
     masks = _read_levels(path, name)
     (height, width), found = shown.size, masks[0].shape
-    if len(masks) != 1 or found[1:] != shown.size:
+    if len(masks) != 1:
+        raise UserError(f"{name} has {len(masks)} frames; paint a single mask over {layer}.png in the atlas's folder")
+    if found[1:] != shown.size:
         raise UserError(
             f"{name} is {found[2]} x {found[1]} pixels, and the {layer} of the atlas {width} x {height}; paint it over"
             f" {layer}.png in the atlas's folder"
@@ -75,7 +77,8 @@ def read_atlas_mask(path: Path, source: Tensor, atlas: Path, layer: Layer, *, na
 
 def _read_levels(path: Path, name: str) -> list[Tensor]:
     """Levels (1, H, W) in [0, 1] of each frame of a mask; raises UserError for photographs."""
-    masks = [mask_levels(to_channels(levels)) for levels in decode_frames(path)]
+    decoded = decode_frame_folder(path, list_frames(path)) if path.is_dir() else decode_frames(path)
+    masks = [mask_levels(to_channels(levels)) for levels in decoded]
     for mask in masks:
         refuse_photograph(mask, name)
     return masks

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self, get_args, get_origin
 
-from mimicbrush.edit.clip_config import CONTAINERS
+from mimicbrush.edit.clip_config import CONTAINERS, FOLDERS_OF_CLIPS
 from mimicbrush.errors import Faults
 from mimicbrush.requests import EditRequest
 
@@ -98,9 +98,16 @@ class EditConfig(ABC):
 
     def _check_outputs(self, faults: Faults) -> None:
         written = {path.resolve() for path in self.written}
+        folders = {path.parent for path in written}
         for option, paths in self.pictures.items():
             twice = next((path for path in paths if path and path.resolve() in written), None)
             faults.check(twice is None, f"output would overwrite {option} {twice}; choose another output")
+            within = next((path for path in paths if path and path.resolve() in folders), None)
+            may_be_folder = self.is_clip and option in FOLDERS_OF_CLIPS
+            faults.check(
+                within is None or not may_be_folder,
+                f"output lies in the folder {option} {within}; choose one outside it",
+            )
 
     def why_kept(self, path: Path) -> str | None:
         """Why the file at the path of a layer is not overwritten; None if the layer may be written."""

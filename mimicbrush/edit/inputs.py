@@ -18,12 +18,12 @@ from mimicbrush.edit.kinds.video_edit import VideoEditConfig
 from mimicbrush.edit.loaded_inputs import Inputs, Target
 from mimicbrush.edit.motion_inputs import read_motion
 from mimicbrush.errors import Faults, UserError
-from mimicbrush.files import sha256
+from mimicbrush.files import digest, list_pictures, sha256
 from mimicbrush.pictures.conversion import on_white, to_channels
 from mimicbrush.pictures.decoding import Decoded, decode_file
 from mimicbrush.pictures.edit_inputs import Source, as_edit_mask, as_source, cut_reference
 from mimicbrush.pictures.headers import read_header, refuse_animation
-from mimicbrush.video.whole_clip import as_tensor, check_sound, read_whole_clip
+from mimicbrush.video.whole_clip import FOLDER_FPS, WholeClip, as_tensor, check_sound, read_whole_clip
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +77,12 @@ def _scaled_down(inputs: Inputs, max_megapixels: float, name: str) -> Inputs:
 
 
 def fingerprints(config: EditConfig) -> dict[str, list[str | None]]:
-    """SHA-256 of the bytes of each option's files; None for a file that is not given."""
-    return {option: [path and sha256(path) for path in paths] for option, paths in config.files.items()}
+    """SHA-256 of the bytes of each option's files, or the digest of a folder's pictures; None if not given."""
+    return {option: [path and _fingerprint(path) for path in paths] for option, paths in config.files.items()}
+
+
+def _fingerprint(path: Path) -> str:
+    return digest(list_pictures(path)) if path.is_dir() else sha256(path)
 
 
 def changed_pictures(config: EditConfig, fingerprints: Mapping[str, Sequence[str | None]]) -> list[tuple[str, Path]]:
@@ -87,7 +91,7 @@ def changed_pictures(config: EditConfig, fingerprints: Mapping[str, Sequence[str
         (option, path)
         for option, paths in config.files.items()
         for path, fingerprint in zip(paths, fingerprints.get(option, []), strict=False)
-        if path and path.is_file() and sha256(path) != fingerprint
+        if path and path.exists() and _fingerprint(path) != fingerprint
     ]
 
 
@@ -105,7 +109,7 @@ def _read_clip_inputs(config: EditConfig, called: Callable[[Path], object]) -> I
     """Read the clip of an edit, its masks and its references."""
     faults, clip, mask, references = Faults(), None, None, []
     with faults.collect(), _named(config.source, called):
-        clip = read_whole_clip(config.source, max_frames=config.max_frames)
+        clip = _read_clip(config)
         check_sound(config.source, config.output)
     (path,) = config.pictures.get("mask", [None])
     if path is not None and clip is not None:
@@ -126,6 +130,12 @@ def _read_clip_inputs(config: EditConfig, called: Callable[[Path], object]) -> I
         clip=clip,
         target=target,
     )
+
+
+def _read_clip(config: EditConfig) -> WholeClip:
+    if config.fps is not None and not config.source.is_dir():
+        raise UserError(f"{config.source} is a video file, which has its own frame rate; leave fps out")
+    return read_whole_clip(config.source, max_frames=config.max_frames, folder_fps=config.fps or FOLDER_FPS)
 
 
 @contextmanager

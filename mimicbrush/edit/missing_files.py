@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mimicbrush.edit.clip_config import FOLDERS_OF_CLIPS
 from mimicbrush.errors import Faults
 from mimicbrush.files import check_writable
 
@@ -47,13 +48,15 @@ def missing_pictures(given: Mapping[str, object], *, is_clip: bool = False) -> l
 
     given: paths, and other values, by option; is_clip: whether the source is a clip.
     """
-    expected = EXPECTED | ({"source": "clip", "mask": "picture or animated PNG"} if is_clip else {})
+    folders = FOLDERS_OF_CLIPS if is_clip else {}
+    expected = EXPECTED | folders
     listed = {option: value if isinstance(value, list) else [value] for option, value in given.items()}
     return [
         f"{option} {path}: {_not_a_file(path, expected.get(option, 'picture'))}"
         for option, values in listed.items()
         for path in values
         if option != "output" and isinstance(path, Path) and not path.is_file()
+        if not (option in folders and path.is_dir())
     ]
 
 

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from mimicbrush.errors import UserError
-from mimicbrush.files import PICTURE_SUFFIXES, list_pictures
-from mimicbrush.pictures.reading import read_frames, read_image
+from mimicbrush.files import PICTURE_SUFFIXES
+from mimicbrush.pictures.conversion import on_white, to_channels
+from mimicbrush.pictures.reading import read_frames
+from mimicbrush.video.frame_folder import decode_frame_folder, list_frames
 from mimicbrush.video.whole_clip import as_tensor, read_whole_clip
 
 
@@ -26,12 +28,14 @@ class FrameSequence(NamedTuple):
 def read_frame_sequence(path: Path, *, max_frames: int) -> FrameSequence:
     """Read a clip, an animated picture, a still, or a folder of pictures in the order of their names.
 
-    Raises UserError where the path holds no picture or clip, too many frames, or frames of several sizes.
+    Raises UserError where the path holds no picture or clip, too many frames, or frames of several sizes, and where
+    numbered pictures leave one out.
     """
     if path.is_dir():
-        files = list_pictures(path)
+        files = list_frames(path)
         _check_number(path, len(files), max_frames)
-        return FrameSequence(_stacked(path, [read_image(file) for file in files]), None)
+        frames = [on_white(to_channels(levels)) for levels in decode_frame_folder(path, files)]
+        return FrameSequence(torch.stack(frames), None)
     if path.suffix.lower() in PICTURE_SUFFIXES:
         frames = read_frames(path)
         _check_number(path, len(frames), max_frames)
@@ -43,11 +47,3 @@ def read_frame_sequence(path: Path, *, max_frames: int) -> FrameSequence:
 def _check_number(path: Path, num_frames: int, max_frames: int) -> None:
     if not 1 <= num_frames <= max_frames:
         raise UserError(f"{path} has {num_frames} frames, expected 1 to max_frames = {max_frames}")
-
-
-def _stacked(folder: Path, frames: list[Tensor]) -> Tensor:
-    sizes = {tuple(frame.shape[1:]) for frame in frames}
-    if len(sizes) > 1:
-        listed = ", ".join(f"{width} x {height}" for height, width in sorted(sizes))
-        raise UserError(f"{folder} has frames of several sizes ({listed}); convert them to one size")
-    return torch.stack(frames)

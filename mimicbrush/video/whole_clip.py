@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from fractions import Fraction
 from heapq import merge
 from io import BytesIO
@@ -18,8 +19,11 @@ from numpy.typing import NDArray
 from mimicbrush.errors import UnusableInput, UserError
 from mimicbrush.files import whole
 from mimicbrush.machine import GIBIBYTE, usable_memory
+from mimicbrush.pictures.conversion import rgb_bytes
+from mimicbrush.pictures.decoding import upright_size
 from mimicbrush.video.clip_writer import SETTINGS
-from mimicbrush.video.decoded_clip import Thumbnail, VideoInfo
+from mimicbrush.video.decoded_clip import Thumbnail
+from mimicbrush.video.frame_folder import decode_frame_folder, list_frames, warn_of_transparency
 from mimicbrush.video.pyav_container import open_container, video_stream
 from mimicbrush.video.pyav_reader import open_with_pyav
 
@@ -32,6 +36,8 @@ RECORD = "comment"
 """The tag for texts that MP4, QuickTime and Matroska have in common."""
 BYTES_PER_PIXEL = 42
 """Memory of an edited clip: source, edit and pasted result in floats, and two copies of 8 bits."""
+FOLDER_FPS = 25.0
+"""Frames a second of a folder of frames unless it is said otherwise, as in FFmpeg."""
 ANY_SIDE = 1_000_000
 """A short side that no frame reaches, so that none is scaled."""
 
@@ -54,8 +60,31 @@ def as_tensor(clip: WholeClip) -> Tensor:
     return torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
 
 
-def read_whole_clip(path: Path, *, max_frames: int) -> WholeClip:
-    """Read every frame; raises UserError, which says what is wrong, for a clip that cannot be edited as a whole."""
+def read_whole_clip(path: Path, *, max_frames: int, folder_fps: float = FOLDER_FPS) -> WholeClip:
+    """Read every frame; raises UserError, which says what is wrong, for a clip that cannot be edited as a whole.
+
+    path: a clip, or a folder of frames, which are shown at `folder_fps` frames a second.
+    """
+    return _read_folder(path, max_frames, folder_fps) if path.is_dir() else _read_file(path, max_frames)
+
+
+def _read_folder(path: Path, max_frames: int, fps: float) -> WholeClip:
+    files = list_frames(path)
+    _refuse_still(path, len(files))
+    if len(files) > max_frames:
+        raise _too_long(path, max_frames, *upright_size(files[0]))
+    levels = decode_frame_folder(path, files)
+    warn_of_transparency(path, levels)
+    times = [number / fps for number in range(len(files))]
+    return WholeClip(np.stack([rgb_bytes(each) for each in levels]), times, fps)
+
+
+def _refuse_still(path: Path, num_frames: int) -> None:
+    if num_frames < 2:
+        raise UserError(f"{path} has 1 frame, expected a clip of at least 2; edit a still with another kind of edit")
+
+
+def _read_file(path: Path, max_frames: int) -> WholeClip:
     num_frames = 0
 
     try:
@@ -65,15 +94,14 @@ def read_whole_clip(path: Path, *, max_frames: int) -> WholeClip:
                 nonlocal num_frames
                 num_frames += 1
                 if num_frames > max_frames:
-                    raise _too_long(path, max_frames, reader.info)
+                    raise _too_long(path, max_frames, reader.info.width, reader.info.height)
                 return True
 
             frames = reader.read([0.0, float("inf")], keep=keep, skip=False).frames
             rate = reader.stream.average_rate
     except UnusableInput as error:
         raise UserError(f"{path} cannot be edited: {error.detail} ({error.reason})") from None
-    if len(frames) < 2:
-        raise UserError(f"{path} has 1 frame, expected a clip of at least 2; edit a still with another kind of edit")
+    _refuse_still(path, len(frames))
     sizes = {frame.image.shape[1::-1] for frame in frames}
     if len(sizes) > 1:
         listed = ", ".join(f"{width} x {height}" for width, height in sorted(sizes))
@@ -83,18 +111,20 @@ def read_whole_clip(path: Path, *, max_frames: int) -> WholeClip:
     return WholeClip(np.stack([frame.image for frame in frames]), times, fps)
 
 
-def _too_long(path: Path, max_frames: int, info: VideoInfo) -> UserError:
-    frame = info.width * info.height * BYTES_PER_PIXEL
+def _too_long(path: Path, max_frames: int, width: int, height: int) -> UserError:
+    frame = width * height * BYTES_PER_PIXEL
     fitting = int(usable_memory() / frame)
     return UserError(
-        f"{path} has more than {max_frames} frames; of {info.width} x {info.height} pixels, about {fitting} fit into"
+        f"{path} has more than {max_frames} frames; of {width} x {height} pixels, about {fitting} fit into"
         f" the {usable_memory() / GIBIBYTE:.0f} GiB of memory here ({frame / 2**20:.1f} MiB each, without the"
         " networks); cut it into shorter clips, or raise max_frames"
     )
 
 
 def check_sound(source: Path, output: Path) -> None:
-    """Raise UserError unless a clip of the output's name can hold the sound of the source."""
+    """Raise UserError unless a clip of the output's name can hold the sound of the source; a folder has none."""
+    if source.is_dir():
+        return
     with open_container(source) as original:
         sounds = list(original.streams.audio)
         try:
@@ -126,13 +156,17 @@ def write_edited_clip(
 ) -> None:
     """Write frames (T, H, W, 3) as H.264 with the times of `clip`, and the colour range and sound of its file `source`.
 
-    Sound is copied as it is, not encoded again. record: a text to store in the file.
+    Sound is copied as it is, not encoded again. source may be a folder of frames, which has no sound. record: a text to
+    store in the file.
     """
-    with whole(path) as partial, open_container(source) as original:
-        picture = video_stream(original)
-        sounds = list(original.streams.audio)
-        is_full = picture.codec_context.color_range == ColorRange.JPEG
-        start = float((picture.start_time or 0) * picture.time_base)
+    with whole(path) as partial, ExitStack() as opened:
+        original, is_full, start = None, False, 0.0
+        if source.is_file():
+            original = opened.enter_context(open_container(source))
+            picture = video_stream(original)
+            is_full = picture.codec_context.color_range == ColorRange.JPEG
+            start = float((picture.start_time or 0) * picture.time_base)
+        sounds = list(original.streams.audio) if original else []
         with av.open(str(partial), "w", format=_format_of(path)) as container:
             if record:
                 container.metadata[RECORD] = record
@@ -155,7 +189,7 @@ def _encoded(stream: av.VideoStream, frames: NDArray[np.uint8], times: Sequence[
     yield from stream.encode()
 
 
-def _copied(original: av.container.InputContainer, copies: Mapping[int, av.AudioStream]) -> Iterator[av.Packet]:
+def _copied(original: av.container.InputContainer | None, copies: Mapping[int, av.AudioStream]) -> Iterator[av.Packet]:
     """Packets of the audio streams, each assigned to its copy; copies: by index of the original stream."""
     for packet in original.demux(list(original.streams.audio)) if copies else ():
         if packet.dts is not None:

@@ -21,7 +21,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import to_levels
 from mimicbrush.pictures.writing import write_frames, write_image
 from mimicbrush.video.clip_writer import write_h264
-from mimicbrush.video.whole_clip import read_whole_clip
+from mimicbrush.video.whole_clip import as_tensor, read_whole_clip
 from tests.atlas.moving_square import exact_atlas, moving_square, square_columns
 from tests.edit.conftest import run
 from tests.edit.test_layer import CLIP
@@ -131,6 +131,30 @@ def test_one_masked_frame_edits_the_object_in_all(folder):
     assert frames_of(folder / "all.mov")[4, ROWS, square_columns(4, 12)][2:-2, 2:-2].min() > 220
 
 
+def test_source_and_masks_may_be_folders_of_pictures(folder):
+    frames = as_tensor(read_whole_clip(folder / "clip.mp4", max_frames=5))
+    for number, (frame, mask) in enumerate(zip(frames, CLIP_SHAPE.masks, strict=True)):
+        write_image(frame, folder / "frames" / f"{number + 7}.png")  # 10 comes after 9
+        write_image(mask, folder / "masks" / f"{number}.png")
+    run(*reference_words(folder, mask=folder / "masks"))
+    given = {"source": folder / "frames", "mask": folder / "masks"}
+    run(*reference_words(folder, **given, output=folder / "f.mp4", fps=5))
+    layers = [sorted((folder / name).iterdir()) for name in ("e-rgba", "f-rgba")]
+    assert len(layers[0]) == 5 and all(a.read_bytes() == b.read_bytes() for a, b in zip(*layers, strict=True))
+    assert read_whole_clip(folder / "f.mp4", max_frames=5).fps == 5
+    run("--replay", folder / "f.mp4", "--output", folder / "again.mp4")
+    assert np.array_equal(frames_of(folder / "again.mp4"), frames_of(folder / "f.mp4"))
+    (folder / "frames" / "11.png").unlink()
+    with pytest.raises(UserError, match=r"source .*frames has changed since .*f\.mp4 was made"):
+        run("--replay", folder / "f.mp4", "--output", folder / "last.mp4")
+    with pytest.raises(UserError, match=r"has 5 frames, and source .*frames has 4; give one mask for each frame"):
+        run(*reference_words(folder, **given, output=folder / "g.mp4"))
+    with pytest.raises(UserError, match=r"output lies in the folder source .*frames; choose one outside it"):
+        run(*reference_words(folder, **given, output=folder / "frames" / "g.mp4"))
+    with pytest.raises(UserError, match=r"clip\.mp4 is a video file, which has its own frame rate; leave fps out"):
+        run(*reference_words(folder, fps=5, output=folder / "g.mp4"))
+
+
 def test_a_mask_on_the_atlas_edits_all_frames(folder):
     shape = CLIP_SHAPE.shape
     network = exact_atlas(CLIP_SHAPE)
@@ -187,7 +211,11 @@ def test_mistakes_are_named(folder, tmp_path):
         reference_words(folder, atlas=None, edited_frame=2, output=folder / "e.png"), "edited_frame: only for clips"
     )
     refused(reference_words(folder, max_frames=4), "has more than 4 frames")
-    refused(reference_words(folder, mask=folder), "mask .*: is a folder; expected a picture or animated PNG")
+    refused(reference_words(folder, reference=folder), "reference .*: is a folder; expected a picture")
+    refused(reference_words(folder, fps=0), "fps is 0.0, expected more than 0")
+    refused(
+        reference_words(folder, mask=folder / "masks.png", mask_on_atlas="true"), "has 5 frames; paint a single mask"
+    )
     refused(reference_words(folder, edited_frame=6), "is that of frame 6, and source .* has 5; choose one of them")
     write_frames(CLIP_SHAPE.masks[:3], folder / "three.png")
     refused(

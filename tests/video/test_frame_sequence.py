@@ -33,9 +33,9 @@ def test_a_still_is_one_frame(tmp_path):
 
 
 def test_folders_without_pictures_or_of_several_sizes_are_refused(tmp_path):
-    with pytest.raises(UserError, match="has 0 frames, expected 1 to"):
+    with pytest.raises(UserError, match="holds no pictures; give a folder of frames"):
         read_frame_sequence(tmp_path, max_frames=3)
     write_image(FRAMES[0], tmp_path / "0.png")
     write_image(FRAMES[0, :, :20], tmp_path / "1.png")
-    with pytest.raises(UserError, match=r"frames of several sizes \(48 x 20, 48 x 32\); convert them to one size"):
+    with pytest.raises(UserError, match=r"frames of several sizes \(48 x 20, 48 x 32\); export all at one size"):
         read_frame_sequence(tmp_path, max_frames=3)

@@ -10,10 +10,18 @@ import av
 import numpy as np
 import pytest
 from av.video.reformatter import ColorRange
+from PIL import Image
 
 from mimicbrush.errors import UserError
 from mimicbrush.video.clip_writer import write_h264
-from mimicbrush.video.whole_clip import WholeClip, as_tensor, check_sound, read_whole_clip, write_edited_clip
+from mimicbrush.video.whole_clip import (
+    WholeClip,
+    as_tensor,
+    check_sound,
+    read_record,
+    read_whole_clip,
+    write_edited_clip,
+)
 from tests.video.odd_clips import write_jpegs
 
 FRAMES = np.stack([np.full((36, 48, 3), 40 + 30 * number, np.uint8) for number in range(5)])
@@ -91,6 +99,26 @@ def test_odd_sides_are_kept(tmp_path):
     odd = clip._replace(frames=clip.frames[:, :35, :47])
     write_edited_clip(tmp_path / "e.mp4", odd.frames, odd, source=tmp_path / "s.mp4")
     assert read_whole_clip(tmp_path / "e.mp4", max_frames=5).frames.shape == odd.frames.shape
+
+
+def test_a_folder_of_frames_is_a_clip(tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, pixels in enumerate(FRAMES):
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    clip = read_whole_clip(folder, max_frames=5, folder_fps=10)
+    assert np.array_equal(clip.frames, FRAMES) and clip.fps == 10 and clip.times[4] == pytest.approx(0.4)
+    check_sound(folder, tmp_path / "e.mp4")
+    write_edited_clip(tmp_path / "e.mp4", clip.frames, clip, source=folder, record="mine")
+    edited = read_whole_clip(tmp_path / "e.mp4", max_frames=5)
+    assert edited.fps == 10 and edited.times == pytest.approx(clip.times) and read_record(tmp_path / "e.mp4") == "mine"
+    assert np.abs(edited.frames.astype(int) - FRAMES).max() <= 3
+    with pytest.raises(UserError, match=r"has more than 4 frames; of 48 x 36 pixels, about \d+ fit into"):
+        read_whole_clip(folder, max_frames=4)
+    for file in list(folder.iterdir())[1:]:
+        file.unlink()
+    with pytest.raises(UserError, match="frames has 1 frame, expected a clip of at least 2"):
+        read_whole_clip(folder, max_frames=5)
 
 
 def test_clips_that_cannot_be_edited_are_named(tmp_path):

@@ -110,7 +110,7 @@ class ReferenceEditConfig(LoadConfig, EditSettings, AtlasEditConfig, ThroughAtla
     weights: str | None = None
     mask: Path | None = None
     """Mask of the region to repaint: white where the edit happens, of the source's size. For a clip, the mask of one
-    frame (edited_frame, or else the first), or an animated PNG with one for each frame."""
+    frame (edited_frame, or else the first), or an animated PNG or a folder with one for each frame."""
     reference: list[Path] | Path | None = None
     """The picture to imitate. Several, as '[a.png, b.png]', are placed side by side on one canvas."""
     reference_box: list[int] | list[list[int] | None] | None = None

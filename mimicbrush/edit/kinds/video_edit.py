@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from mimicbrush.edit.clip_config import LayerFormat
+from mimicbrush.edit.clip_config import ClipSourceConfig, LayerFormat
 from mimicbrush.edit.config import PROGRAM, EditConfig
 from mimicbrush.errors import Faults
 from mimicbrush.requests import VideoRequest
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoEditConfig(EditConfig):
+class VideoEditConfig(ClipSourceConfig, EditConfig):
     """Replace the object in a clip by the object of a target picture."""
 
     source: Path | None = None
-    """The clip to edit."""
+    """The clip to edit: a video file, or a folder of frames."""
     output: Path | None = None
     """Clip to write (.mp4, .mkv or .mov), with the source's frame times, colour range and sound. With num_images, -1,
     -2, ... is added before the suffix. Where the clip was edited is written beside it, as OUTPUT-mask.png."""
@@ -33,10 +33,9 @@ class VideoEditConfig(EditConfig):
     target_mask: Path | None = None
     """Mask of the object in the target picture, white on the object."""
     mask: Path | None = None
-    """Where the edit happens, white in each frame: an animated PNG of the source's size and number of frames, such as
-    a mask that an earlier edit wrote beside its result, corrected by hand. null: the editor proposes one."""
-    max_frames: int = 240
-    """Largest number of frames; all are held in memory, 42 bytes a pixel."""
+    """Where the edit happens, white in each frame: an animated PNG or a folder of masks, of the source's size and
+    number of frames, such as a mask that an earlier edit wrote beside its result, corrected by hand. null: the editor
+    proposes one."""
     editor: str = "mimicbrush.editors.genvideo.GenVideoEditor"
 
     kind = "video"
@@ -56,7 +55,7 @@ class VideoEditConfig(EditConfig):
         faults = Faults()
         with faults.collect():
             super().__post_init__()
-        faults.check(self.max_frames >= 2, f"max_frames is {self.max_frames}, expected at least 2")
+        self.check_reading(faults)
         faults.refuse()
 
     def request(self, inputs: Inputs, canvas_size: int) -> VideoRequest:
