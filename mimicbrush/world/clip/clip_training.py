@@ -150,7 +150,7 @@ class _CaptionedBatch(NamedTuple):
 def _step_loss(
     trained: TrainedClip, tokenizer: CLIPTokenizer, samples: Captioned, step: int, config: ClipTrainingConfig
 ) -> Tensor:
-    """The loss on a batch that follows from seed and step alone, made harder by a change of its pictures."""
+    """Compute the loss of a step on pictures that were changed to raise it; the batch follows from seed and step."""
     generator = torch.Generator().manual_seed(seed_of(config.seed, "clip step", step))
     chosen = torch.randint(len(samples.pixels), (config.batch_size,), generator=generator)
     pixels, masks = augment(samples.pixels[chosen].float() / 255, samples.masks[chosen, None].float(), generator)
@@ -169,7 +169,7 @@ def _step_loss(
 
 
 def _loss(trained: TrainedClip, batch: _CaptionedBatch, config: ClipTrainingConfig) -> Tensor:
-    """The contrastive loss of CLIP, and those of attributes and attention."""
+    """Add up the contrastive loss of CLIP and the losses of attributes and attention."""
     attributes = batch.attributes
     with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
         embedded = trained(normalise(batch.pixels, config), batch.tokens)
@@ -200,7 +200,7 @@ def raise_loss(
 ) -> Tensor:
     """Change pictures by one gradient step from a random start, so that their loss rises.
 
-    Adversarial training (Madry et al. 2018), in one step: the gradients of a network that was trained so look like what
+    Adversarial training (Madry et al. 2018), in one step. Gradients of a network trained on such pictures resemble what
     it names (Santurkar et al. 2019), which Text2LIVE needs.
     pixels: (B, 3, H, W) in [0, 1], like the result; radii: (B,), the largest L2 norm of each picture's change.
     """

@@ -51,9 +51,9 @@ class ClipTrainingConfig:
     learning_rate: float = 1.5e-3
     """Peak learning rate of Muon and AdamW, with a one-cycle schedule."""
     weight_decay: float = 0.05
-    """Weight decay of both."""
+    """Weight decay of Muon and AdamW."""
     precision: Literal["bfloat16", "float32"] = "float32"
-    """Precision of matrix products in training; bfloat16 is faster on processors with AMX alone."""
+    """Precision of matrix products in training; bfloat16 is faster only on processors with AMX."""
     checkpoint_every: int = 250
     """Steps between two states from which an interrupted run resumes."""
     seed: int = 0

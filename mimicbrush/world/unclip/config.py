@@ -18,7 +18,8 @@ class UnclipTrainingConfig:
     """Folder for the finished model in the layout of stable-diffusion-2-1-unclip, its card, a contact sheet of its
     samples, and what a resumed run needs."""
     start: str | None = None
-    """Model whose U-Net is trained further, with its own encoders, such as an earlier run; null: random weights."""
+    """Model whose U-Net is trained further, such as an earlier run; its autoencoder and its encoders take the place of
+    those below. null: random weights."""
     autoencoder: str = "asset:autoencoder"
     """Autoencoder of the latents, in diffusers' layout; it is frozen and becomes a part of the model."""
     clip: str = "asset:clip"
@@ -53,7 +54,7 @@ class UnclipTrainingConfig:
     """Weight of the loss of naming the object, its colour and its pattern at every place of the picture from features
     of the U-Net; 0: the U-Net does not learn from it."""
     precision: Literal["bfloat16", "float32"] = "float32"
-    """Precision of convolutions in training; bfloat16 is the faster one on processors with AMX alone."""
+    """Precision of convolutions in training; bfloat16 is faster only on processors with AMX."""
     num_inference_steps: int = 20
     """Sampling steps of measured samples."""
     guidance_scale: float = 3.0

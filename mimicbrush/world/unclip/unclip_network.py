@@ -27,6 +27,8 @@ SCHEDULE = ScheduleConfig(beta_schedule="squaredcos_cap_v2", prediction_type="v_
 """Noise schedule of the latents; its last level has practically no signal (2e-9 of the variance)."""
 NORM_GROUPS = 8
 CHANNELS_PER_HEAD = 32
+FROZEN = ("vae", "text_encoder", "tokenizer", "image_encoder", "feature_extractor")
+"""Parts that are not trained, by their fields in `UnclipParts`."""
 POOLING_HEADS = 4
 """Heads of the attention that pools text tokens to one vector beside the timestep's."""
 
@@ -34,20 +36,13 @@ T = TypeVar("T", bound=nn.Module)
 
 
 def build_parts(config: UnclipTrainingConfig) -> UnclipParts:
-    """Load the frozen parts, and the U-Net to begin with; raises UserError where they are missing."""
-    vae = _load(config.autoencoder, AutoencoderKL, "autoencoder")
-    if config.start is None:
-        image_encoder = _load(config.clip, CLIPVisionModelWithProjection, "clip")
-        text_encoder = _load(config.clip, CLIPTextModel, "clip")
-    else:
-        # Its U-Net knows the embeddings of its own encoders, which may be older than those of `clip`.
-        earlier = load_unclip(config.start)
-        image_encoder, text_encoder = (
-            each.eval().requires_grad_(False) for each in (earlier.image_encoder, earlier.text_encoder)
-        )
-    clip = open_location(config.clip)
-    tokenizer = load_tokenizer(clip, "")
-    tokenizer.model_max_length = config.max_tokens
+    """Load the frozen parts, and the U-Net to begin with; raises UserError where they are missing or do not fit."""
+    earlier = None if config.start is None else load_unclip(config.start)
+    # A U-Net that is trained further knows the latents and embeddings of its own parts, which may be older.
+    frozen = _load_frozen(config) if earlier is None else {name: getattr(earlier, name) for name in FROZEN}
+    vae, text_encoder, image_encoder = (frozen[name] for name in ("vae", "text_encoder", "image_encoder"))
+    vae.register_to_config(_name_or_path="")  # the path means nothing on another machine
+    frozen["tokenizer"].model_max_length = config.max_tokens
     stride = 2 ** (len(vae.config.block_out_channels) - 1)
     shape = {
         "sample_size": config.image_size // stride,
@@ -57,20 +52,18 @@ def build_parts(config: UnclipTrainingConfig) -> UnclipParts:
         "projection_class_embeddings_input_dim": 2 * image_encoder.config.projection_dim,
     }
     return UnclipParts(
-        unet=build_unet(config, shape),
-        vae=vae,
-        text_encoder=text_encoder,
-        tokenizer=tokenizer,
-        image_encoder=image_encoder,
-        feature_extractor=CLIPImageProcessorPil.from_pretrained(clip.fetch("", {PREPROCESSING}), local_files_only=True),
+        unet=build_unet(config, shape, earlier),
+        **frozen,
         image_normalizer=StableUnCLIPImageNormalizer(image_encoder.config.projection_dim).requires_grad_(False),
         image_noising_scheduler=DDPMScheduler(beta_schedule="squaredcos_cap_v2"),
         schedule=SCHEDULE,
     )
 
 
-def build_unet(config: UnclipTrainingConfig, shape: Mapping[str, int]) -> UNet2DConditionModel:
-    """Draw random weights, or load those to start from, whose sizes must be the same."""
+def build_unet(
+    config: UnclipTrainingConfig, shape: Mapping[str, int], earlier: UnclipParts | None = None
+) -> UNet2DConditionModel:
+    """Draw random weights, or copy those of an earlier model, whose sizes must be the same."""
     # On a CPU, attention at a finer level costs more time than it is worth; the pooled text reaches all levels.
     attends = [False] * (len(config.channels) - 1) + [True]
     unet = UNet2DConditionModel(
@@ -86,14 +79,14 @@ def build_unet(config: UnclipTrainingConfig, shape: Mapping[str, int]) -> UNet2D
         addition_embed_type="text",
         addition_embed_type_num_heads=POOLING_HEADS,
     )
-    if config.start is None:
+    if earlier is None:
         return unet
-    earlier = load_unclip(config.start).unet.state_dict()
-    if {name: each.shape for name, each in earlier.items()} != {
+    weights = earlier.unet.state_dict()
+    if {name: each.shape for name, each in weights.items()} != {
         name: each.shape for name, each in unet.state_dict().items()
     }:
         raise UserError(f"start: the U-Net of {config.start} has other sizes; give both runs the same")
-    unet.load_state_dict(earlier)
+    unet.load_state_dict(weights)
     return unet
 
 
@@ -129,13 +122,24 @@ def save_parts(parts: UnclipParts, folder: Path) -> None:
             network.float()
 
 
+def _load_frozen(config: UnclipTrainingConfig) -> dict[str, object]:
+    """Load the parts named in `FROZEN` from the config's autoencoder and CLIP."""
+    clip = open_location(config.clip)
+    return {
+        "vae": _load(config.autoencoder, AutoencoderKL, "autoencoder"),
+        "image_encoder": _load(config.clip, CLIPVisionModelWithProjection, "clip"),
+        "text_encoder": _load(config.clip, CLIPTextModel, "clip"),
+        "tokenizer": load_tokenizer(clip, ""),
+        "feature_extractor": CLIPImageProcessorPil.from_pretrained(
+            clip.fetch("", {PREPROCESSING}), local_files_only=True
+        ),
+    }
+
+
 def _load(pretrained: str, kind: type[T], field: str) -> T:
     stems = DIFFUSERS if issubclass(kind, AutoencoderKL) else TRANSFORMERS
     try:
         found = find_part(pretrained, stems, class_name=kind.__name__)
-        network = load_files(found, kind)
+        return load_files(found, kind).eval().requires_grad_(False)
     except UserError as error:
         raise UserError(f"{field}: {error}") from None
-    if isinstance(network, AutoencoderKL):
-        network.register_to_config(_name_or_path="")  # the path means nothing on another machine
-    return network.eval().requires_grad_(False)
