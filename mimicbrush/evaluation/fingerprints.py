@@ -42,7 +42,7 @@ class EditsFingerprint:
     """Fingerprint of the weight files, or of the pictures of an editor whose answers were made elsewhere."""
     texts: dict[str, dict] = field(default_factory=dict)
     """Further texts and frame rates of samples with a truth, if the editor is guided by a text."""
-    recommended: dict[str, float] = field(default_factory=dict)
+    recommended: dict[str, float | str] = field(default_factory=dict)
     """Settings that the editor takes from its weights, where these recommend other values than the defaults."""
 
 
@@ -113,12 +113,12 @@ def _nested_values(arguments: Mapping[str, object]) -> Iterator[object]:
         yield from _nested_values(value) if isinstance(value, Mapping) else (value,)
 
 
-def recommended_to(spec: EditorSpec) -> dict[str, float]:
+def recommended_to(spec: EditorSpec) -> dict[str, float | str]:
     """Settings that the editor takes from its weights, where these recommend other values than the defaults.
 
     Defaults are left out so that edits made with older weights, which recommend nothing, keep their fingerprint.
     """
-    found: dict[str, float] = {}
+    found: dict[str, float | str] = {}
     for value in _nested_values(spec.init_args):
         path = Path(shipped(value)) if isinstance(value, str) else None
         if path and (is_exported(path) or is_run(path)):
