@@ -58,7 +58,7 @@ def render_new_material(config: NewMaterialConfig) -> str:
         folders = ((PAIRS, config.num_pairs, 0), (HELDOUT_PAIRS, config.num_heldout_pairs, config.num_pairs))
         for folder, num, first in folders:
             for number in progress_bar(range(num), desc=folder.replace("_", " "), unit="pair"):
-                # No two pairs have one name, by which training would take them for the same.
+                # Training recognises a pair by its name, so names differ across both folders.
                 path = config.output / folder / f"{first + number:03d}"
                 _write_pair(path, draw(folder, number, config), config.size, shows_other=number % 2 == 1)
         edits = [edit for number in range(config.num_sources) for edit in draw_edits(number, config)]
