@@ -74,6 +74,9 @@ class DemoConfig(LoadConfig, EditSettings):
     weights: str = "asset:tiny"
     """A training run, a folder or hub repository made by `python -m mimicbrush.model.weights convert`, a released
     mimicbrush.bin, or asset:tiny, the small weights shipped with this package."""
+    quick: bool | None = None
+    """Whether the box *Quick*, for few steps without guidance, is ticked at first; null: where the weights come with
+    that mode, in which asset:tiny is better. true: weights without it are refused."""
     editors: dict[str, dict] = field(default_factory=dict)
     """Editors by kind of edit, each with a tab of its own: '{text: {class_path: my_package.MyEditor, init_args: {}}}'.
     Without one for reference, the weights edit by references."""

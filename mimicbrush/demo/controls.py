@@ -17,7 +17,7 @@ from mimicbrush.demo.examples.examples_by_tab import EXAMPLES
 from mimicbrush.demo.examples.gallery import filled, gallery_items, heading
 from mimicbrush.demo.handlers import EditHandlers, chosen_number
 from mimicbrush.demo.live_preview import make_live_preview
-from mimicbrush.demo.number_fields import MAX_SEED, NumberField, number_fields
+from mimicbrush.demo.number_fields import NumberField, number_fields
 from mimicbrush.demo.painter import make_painter
 from mimicbrush.demo.result_panel import NOTHING_YET, ResultPanel, status_text
 from mimicbrush.demo.saving.saved_tabs import (
@@ -32,6 +32,8 @@ from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.edit.config import EditConfig
 
 PAINT = "Paint over the part that should change. Within the soft border around it, the result blends into the picture."
+DRAWN_SEEDS = 1_000_000
+"""Number of seeds from which one is drawn: few enough to be read and typed."""
 SEED = "The same seed gives the same result. The next edit uses another one, unless it is pinned."
 SHOW_PICTURE = """() => [...document.querySelectorAll(".columns")].find((each) => each.checkVisibility())
   ?.scrollIntoView({ behavior: "smooth", block: "start" })"""
@@ -41,8 +43,8 @@ IS_USED = "This result is now the picture: paint what should change next. Undo b
 SHOW_EXAMPLE = f"() => innerWidth > 640 && ({SHOW_PICTURE})()"
 """On a phone, one would lose the example that one has chosen; there, Edit is always in reach."""
 
-FORGET_PROBLEM = """(status) => status.replace(/<p class="problem".*?<\\/p>/s, "")"""
-"""Removes an error from the status when a control is changed, which may solve it."""
+FORGET_PROBLEM = """(status) => status.replace(/<p class="(problem|passing)".*?<\\/p>/s, "")"""
+"""Removes from the status, when a control is changed, an error, which this may solve, and what is over."""
 PLAIN = {"show_label": False, "interactive": False, "buttons": []}
 """Options of components that only show pictures."""
 QUIET = {"api_visibility": "private", "show_progress": "hidden"}
@@ -106,7 +108,7 @@ def connect(
     used = panel.use.click(handlers.use_result, [source, panel.picture], source, **QUIET)
     panel.use.click(None, js=SHOW_PICTURE)
     panel.use.click(None, None, panel.status, js=f"() => {json.dumps(status_text(WILL_BE_USED))}", **QUIET)
-    used.success(lambda: status_text(IS_USED), None, panel.status, **QUIET)
+    used.success(lambda: status_text(IS_USED, passing=True), None, panel.status, **QUIET)
     seed = controls["seed"]
     panel.results.change(handlers.next_seed, [panel.results, seed, pinned], seed, **QUIET)
     restored = _save(handlers, panel, named_controls(given | {"pinned": pinned}), kind)
@@ -209,7 +211,7 @@ def make_seed(config: DemoConfig) -> Controls:
         with gr.Row():
             pinned = gr.Checkbox(False, label="Pinned", container=False, min_width=90)
             draw = gr.Button("Draw another", size="sm", min_width=120)
-    draw.click(None, None, seed, js=f"() => Math.floor(Math.random() * {MAX_SEED})", **QUIET)
+    draw.click(None, None, seed, js=f"() => Math.floor(Math.random() * {DRAWN_SEEDS})", **QUIET)
     return {"seed": seed, "pinned": pinned}
 
 

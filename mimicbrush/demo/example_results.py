@@ -25,6 +25,7 @@ from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.errors import UserError
 from mimicbrush.files import PICTURE_SUFFIXES
+from mimicbrush.model.weights.find import few_steps_of
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.reading import read_rgb
 from mimicbrush.pictures.writing import encode_webp
@@ -55,7 +56,10 @@ def make_results(config: DemoConfig, names: list[str]) -> None:
                 continue
             with tempfile.TemporaryDirectory() as folder:
                 folders = TemporaryFolders(Path(folder))
-                wanted = tab.handlers(editor, config, folders).make_config(**example.given(folders, config.limits))
+                given = example.given(folders, config.limits)
+                if few_steps_of(config.weights) is None:
+                    given.pop("quick", None)
+                wanted = tab.handlers(editor, config, folders).make_config(**given)
                 picture = joined(example, _results(editor, wanted))
             path = SHIPPED / f"{example.name}.webp"
             path.write_bytes(encode_webp(np.asarray(picture), quality=QUALITY))

@@ -201,6 +201,8 @@ def _results_of(config: EditConfig, name: str) -> Iterator[Result]:
 
 
 def _caption(config: EditConfig, seed: int) -> str:
+    if getattr(config, "quick", False):
+        return f"seed {seed}, quick"
     steps = getattr(config, "num_inference_steps", None)
     return f"seed {seed}, {steps} step{'s' if steps > 1 else ''}" if steps else f"seed {seed}"
 
@@ -234,8 +236,10 @@ def layers_of(config: EditConfig, captions: Mapping[str, str]) -> list[tuple[Ima
     return [(on_checkerboard(layer) if layer.mode == "RGBA" else layer, caption) for layer, caption in found]
 
 
-def status_text(text: str, *, problem: bool = False) -> str:
-    return f'<p class="problem" role="alert">{escape(text)}</p>' if problem else f'<p role="status">{escape(text)}</p>'
+def status_text(text: str, *, problem: bool = False, passing: bool = False) -> str:
+    """A sentence of the status. problem, passing: it goes when a control is changed."""
+    kind = ' class="problem"' if problem else ' class="passing"' if passing else ""
+    return f'<p{kind} role="{"alert" if problem else "status"}">{escape(text)}</p>'
 
 
 def _progress_bar(step: Step) -> str:

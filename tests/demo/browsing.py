@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
@@ -77,9 +78,19 @@ def coverage(page, place: str = "source") -> float:
     )
 
 
-def wait_for_coverage(page, share: float) -> None:
+def wait_for_coverage(page, share: float, place: str = "source") -> None:
     """Wait until the canvas has this painted share."""
+    wait_until(page, lambda: coverage(page, place), pytest.approx(share, abs=0.002))
+
+
+def wait_for_value(page, label: str, value: str) -> None:
+    """Wait until the field with this label has this value."""
+    wait_until(page, page.get_by_label(label).input_value, value)
+
+
+def wait_until(page, found: Callable[[], object], expected: object) -> None:
+    """Ask again and again until the page has what is expected, for what Playwright cannot wait for by itself."""
     deadline = monotonic() + MILLISECONDS / 1000
-    while coverage(page) != pytest.approx(share, abs=0.002):
-        assert monotonic() < deadline, f"{coverage(page)} of the canvas is painted, expected {share}"
+    while (last := found()) != expected:
+        assert monotonic() < deadline, f"found {last}, expected {expected}"
         page.wait_for_timeout(50)

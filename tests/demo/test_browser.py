@@ -81,7 +81,8 @@ def test_earlier_results_return_when_an_edit_is_stopped_or_refused(page, slowly)
     before = download(page, "download-picture")
     page.get_by_label("number input for Steps").fill("100")
     press_edit(page, "of 100")
-    assert not page.locator(".slider").is_visible() and not page.locator(".download-picture").is_visible()
+    for part in (".slider", ".download-picture"):
+        page.locator(part).wait_for(state="hidden")
     page.locator("button.stop-button").click()
     page.locator(STATUS, has_text="Stopped.").wait_for()
     for part in (".slider img", ".results img", ".download-all"):
@@ -89,7 +90,8 @@ def test_earlier_results_return_when_an_edit_is_stopped_or_refused(page, slowly)
     assert download(page, "download-picture") == before
     page.get_by_label("Seed").fill("-5")
     press_edit(page, "Seed is -5, expected a whole number from 0")
-    assert page.locator(".slider img").first.is_visible() and not page.locator(".toast-wrap .toast-body").count()
+    page.locator(".slider img").first.wait_for()
+    assert not page.locator(".toast-wrap .toast-body").count()
     page.get_by_label("Seed").fill("5")
     page.locator(f"{STATUS} [role=alert]").wait_for(state="detached")
     page.get_by_label("number input for Steps").fill("2")
@@ -108,7 +110,8 @@ def test_a_new_picture_removes_the_results_of_the_former(page, tmp_path):
     change.set_input_files(write_picture(tmp_path / "next.png", size=(100, 90), seed=3))
     slider.wait_for(state="hidden")
     page.locator(STATUS, has_text="The result appears here.").wait_for()
-    assert not page.locator(".download-picture").is_visible() and not page.locator(".download-all").is_visible()
+    for part in (".download-picture", ".download-all"):
+        page.locator(part).wait_for(state="hidden")
 
 
 def test_another_picture_ends_the_edit_of_the_former(page, slowly, tmp_path):

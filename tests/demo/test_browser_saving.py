@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.demo.browsing import STATUS, coverage, download, drag, press_edit, upload, wait_for_coverage
+from tests.demo.browsing import (
+    STATUS,
+    coverage,
+    download,
+    drag,
+    press_edit,
+    upload,
+    wait_for_coverage,
+    wait_for_value,
+    wait_until,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -32,6 +42,19 @@ FULL = """() => {
     throw new DOMException("full", "QuotaExceededError");
   };
 }"""
+LATE_RESULT = """() => {
+  const { clear } = IDBObjectStore.prototype;
+  const isCleared = new Promise((resolve) => {
+    IDBObjectStore.prototype.clear = function () {
+      resolve();
+      return clear.call(this);
+    };
+  });
+  window.fetch = () => isCleared.then(() => new Response("late"));
+  const late = { picture: { path: "late", orig_name: "late.png", url: "" }, preview: { url: "" }, caption: "late" };
+  window.mimicbrushSaving.keepResult("reference", late);
+}"""
+"""Keeps a result that arrives while everything is forgotten."""
 FILES_ARE_GONE = ("**/gradio_api/file=**", lambda route: answer_without_file(route))
 
 
@@ -44,11 +67,7 @@ def answer_without_file(route) -> None:
 
 
 def wait_until_saved(page, text: str, store: str = "tabs") -> None:
-    for _ in range(300):
-        if text in page.evaluate(SAVED, store):
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(f"{text} was not saved")
+    wait_until(page, lambda: text in page.evaluate(SAVED, store), True)
 
 
 def reload(page) -> list[str]:
@@ -70,8 +89,10 @@ def test_a_reload_brings_back_picture_mask_settings_and_results(page):
     page.locator(STATUS, has_text="Done in").wait_for()
     page.locator(".download-picture").wait_for()
     wait_for_coverage(page, painted)
-    assert page.get_by_label("number input for Steps").input_value() == "2"
-    assert download(page, "download-picture") == picture and not page.locator(".kept-list button").count()
+    wait_for_value(page, "number input for Steps", "2")
+    assert download(page, "download-picture") == picture
+    # What the panel shows is not listed once more.
+    page.locator(".kept-list button").wait_for(state="detached")
     # A second page of the same browser, on a server without the files of the first one.
     other = page.context.new_page()
     other.route(*FILES_ARE_GONE)
@@ -86,13 +107,17 @@ def test_a_reload_brings_back_picture_mask_settings_and_results(page):
     press_edit(other)
     assert json.loads(Image.open(io.BytesIO(download(other, "download-picture"))).text["mimicbrush"])["seed"] == 1
     drag(other, "source", (0.2, 0.2), (0.3, 0.2))
+    wait_until(other, lambda: other.evaluate(SAVED, "tabs").count('"tool"'), 1 + 3)  # strokes of both pages
     assert reload(other) == ["beforeunload"]
     other.locator(".kept-thumbnail").first.wait_for()
+    other.evaluate(LATE_RESULT)
     other.once("dialog", lambda dialog: dialog.accept())
-    with other.expect_navigation():
+    with page.expect_navigation(), other.expect_navigation():
         other.get_by_role("button", name="Forget everything").click()
-    other.locator(".source .painter-drop").wait_for()
-    assert not other.locator(".kept-thumbnail").count() and other.evaluate(SAVED, "results") == "[]"
+    for each in (page, other):
+        each.locator(".source .painter-drop").wait_for()
+        each.locator(STATUS, has_text="The result appears here.").wait_for()
+        assert not each.locator(".kept-thumbnail").count() and each.evaluate(SAVED, "results") == "[]"
 
 
 def test_a_duplicated_page_begins_with_the_same_state_and_keeps_its_own(page):
@@ -107,12 +132,12 @@ def test_a_duplicated_page_begins_with_the_same_state_and_keeps_its_own(page):
     )
     other.goto(page.url)
     other.wait_for_function("document.querySelector('.source .painter-picture')?.src")
-    assert other.get_by_label(steps).input_value() == "2"
+    wait_for_value(other, steps, "2")
     other.get_by_label(steps).fill("7")
     wait_until_saved(other, '"num_inference_steps":7')
     reload(page)
     page.wait_for_function("document.querySelector('.source .painter-picture')?.src")
-    assert page.get_by_label(steps).input_value() == "2"
+    wait_for_value(page, steps, "2")
     assert page.evaluate("sessionStorage.getItem('mimicbrush-page')") == name
 
 

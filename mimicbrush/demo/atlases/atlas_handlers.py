@@ -16,18 +16,19 @@ from mimicbrush.atlas.made_atlases import MissingAtlasError, find_atlas
 from mimicbrush.atlas.stored_atlas import AtlasFile, open_atlas
 from mimicbrush.demo.clips.clip_handlers import ClipHandlers, ClipPanel
 from mimicbrush.demo.clips.clip_uploads import check_clip
-from mimicbrush.demo.edit_configs import chosen_editor, copy_picture, painted_mask, prompt_lines
+from mimicbrush.demo.edit_configs import copy_picture, painted_mask, prompt_lines
 from mimicbrush.demo.examples.drawn_examples import ATLAS_CLIP
 from mimicbrush.demo.number_fields import check_number_fields
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.result_panel import SAME, FinishedEdit, ResultPanel, as_sentence, status_text
+from mimicbrush.demo.sampling_controls import reference_fields, used_settings
 from mimicbrush.demo.strokes import PaintedPicture, crop_box
 from mimicbrush.demo.uploads import accept, named
 from mimicbrush.edit.clip_config import AtlasEditConfig
 from mimicbrush.edit.clip_results import layer_path
 from mimicbrush.edit.config import EditConfig
 from mimicbrush.edit.kinds.layer_edit import LayerEditConfig
-from mimicbrush.edit.kinds.reference_edit import LoadConfig, ReferenceEditConfig
+from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.editors.text2live.clip_settings import CLIP_PRESETS
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.files import sha256
@@ -167,20 +168,16 @@ class AtlasHandlers(ClipHandlers):
         faults.check(mask is not None, "nothing is painted yet; paint over what should change in one frame")
         settings.pop("atlas_layer")
         with faults.collect():
-            settings = check_number_fields(settings, self.config.limits)
+            settings = check_number_fields(used_settings(settings), self.config.limits)
         faults.refuse()
         write_image(mask, folder / "mask.png")
-        page = chosen_editor(self.config, ReferenceEditConfig.kind)
-        if not page:
-            page = {each.name: getattr(self.config, each.name) for each in fields(LoadConfig)}
-            page |= vars(self.config.settings)
         box = crop_box(shown.strokes, shown.size) if shown.size else None
         chosen = {
             "mask": folder / "mask.png",
             "reference": copy_picture(shown, folder, "reference"),
             "reference_box": box,
         }
-        return ReferenceEditConfig, page | settings | chosen | {"edited_frame": int(number)}
+        return ReferenceEditConfig, reference_fields(self.config, settings) | chosen | {"edited_frame": int(number)}
 
     def _layer_fields(
         self, folder: Path, frame: PaintedPicture | None, *, prompts: list[str], atlas_layer: str, **_: object

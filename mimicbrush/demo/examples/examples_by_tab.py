@@ -41,7 +41,7 @@ LAYER_SETTINGS = {
 def _by_reference(name: str, title: str, source: Scene, reference: Scene) -> Example:
     shown = {"source": to_paint(source), "references": [to_show(reference)]}
     truth = to_show(with_subject(source, material=reference.subject.material))
-    return Example(name, title, shown | {"keep_shape": False, "crop_to_mask": False}, truth)
+    return Example(name, title, shown | {"keep_shape": False, "crop_to_mask": False, "quick": True}, truth)
 
 
 _LEAF_FALLS = SceneMotion(
@@ -178,6 +178,7 @@ EXAMPLES: dict[str, TabExamples] = {
                     "atlas_layer": "foreground",
                     "within_layer": True,
                     "keep_shape": False,
+                    "quick": True,
                 },
             ),
         ),

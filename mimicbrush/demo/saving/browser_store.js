@@ -4,7 +4,7 @@ const STORES = { tabs: "key", files: "path", results: "path" };
 const STORE_VERSION = 1;  // a later version adds stores, and leaves what is there
 
 function makeStore(say) {
-  let opened = null;
+  let opened = null, isClosed = false;
 
   function open() {
     opened ??= new Promise((resolve, reject) => {
@@ -13,7 +13,7 @@ function makeStore(say) {
         if (!request.result.objectStoreNames.contains(name)) request.result.createObjectStore(name, { keyPath });
       });
       request.onsuccess = () => {
-        request.result.onversionchange = () => request.result.close();  // another tab forgets everything
+        request.result.onversionchange = () => request.result.close();  // a newer version of the page
         resolve(request.result);
       };
       request.onerror = () => reject(request.error);
@@ -35,9 +35,9 @@ function makeStore(say) {
   const has = async (name, key) => Boolean(await run(name, "readonly", (store) => store.getKey(key)));
   const remove = (name, key) => run(name, "readwrite", (store) => store.delete(key));
 
-  // Where the browser's storage is full, the oldest results go first.
+  // Where the browser's storage is full, the oldest results go first. A closed store takes nothing.
   async function put(name, value) {
-    for (;;) {
+    while (!isClosed) {
       try {
         return await run(name, "readwrite", (store) => store.put(value));
       } catch (problem) {
@@ -49,7 +49,9 @@ function makeStore(say) {
     }
   }
 
+  // Before `clear`, so that what is still fetched does not outlive it.
+  const close = () => (isClosed = true);
   const clear = () => Promise.all(Object.keys(STORES).map((name) => run(name, "readwrite", (store) => store.clear())));
 
-  return { open, all, get, has, put, remove, clear };
+  return { open, all, get, has, put, remove, close, clear };
 }

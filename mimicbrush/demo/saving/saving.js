@@ -1,11 +1,13 @@
 // Runs once for the page, after the other scripts of this folder; tabs, painters and results call `mimicbrushSaving`.
 const KEEPS = "This browser keeps the last pictures, masks and settings of this page, and its results; where its storage is full, the oldest results go first.";
 const KEEPS_NOTHING = "This browser keeps nothing of this page, for instance because its window is private: a reload loses picture, mask and results.";
+const FORGET = "Forget all pictures, masks, settings and results that this browser keeps of this page? Its other open tabs begin anew, too.";
 const FORMAT = 1;  // of saved tabs; others are not restored
 const MAX_PAGES = 20;  // whose state is kept
 const WAIT = 400;  // milliseconds after the last change
 const banner = element.querySelector(".saving-banner"), bannerButton = banner.querySelector("button");
 const store = makeStore((message) => say(message)), ready = new Set(), tabs = new Map(), timers = new Map();
+const otherPages = new BroadcastChannel("mimicbrush");
 let page = null, before = null, hiding = null, forgets = false;  // page: its name; before: the page whose state it begins with
 
 function say(message, action = null, seconds = 0) {
@@ -169,14 +171,29 @@ function refuse(problem) {
   element.querySelector(".saving-forget").hidden = true;
 }
 
+// Other open tabs of this page forget, too: they show what is to be forgotten, and would keep it again.
 element.querySelector(".saving-forget").addEventListener("click", async () => {
-  if (!confirm("Forget all pictures, masks, settings and results that this browser keeps of this page?")) return;
-  forgets = true;
+  if (!confirm(FORGET)) return;
+  keepNothing();
+  otherPages.postMessage("keep nothing");
   await store.clear();
+  otherPages.postMessage("begin anew");
+  beginAnew();
+});
+
+otherPages.addEventListener("message", ({ data }) => (data === "begin anew" ? beginAnew() : keepNothing()));
+
+function keepNothing() {
+  forgets = true;
+  store.close();
+}
+
+function beginAnew() {
+  keepNothing();
   for (const storage of [sessionStorage, localStorage]) REMEMBERED.forEach((key) => storage.removeItem(key));
   page = null;
   location.reload();
-});
+}
 
 // Trimming needs FFmpeg, which is fetched only then.
 addEventListener("ffmpegwanted", () => say("Trimming fetches FFmpeg (32 MB), which this browser then keeps. The clip is trimmed once it is here."));

@@ -12,6 +12,7 @@ from mimicbrush.demo.config import DemoConfig
 from mimicbrush.demo.controls import QUIET, Controls, Tab, connect, make_result_panel, make_seed, make_slider
 from mimicbrush.demo.number_fields import number_fields
 from mimicbrush.demo.painter import make_painter
+from mimicbrush.demo.sampling_controls import make_quick
 from mimicbrush.demo.tabs.clip_tab import PLAYER
 from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
@@ -102,8 +103,11 @@ def _settings(editor: ClipEditors, config: DemoConfig) -> tuple[Controls, gr.Col
             settings["keep_shape"] = gr.Checkbox(False, label="Keep the shape", info=KEEP_SHAPE)
             if recommended is not None:  # editors other than MimicBrush have no such settings
                 proposed = config.settings.resolved(recommended)
-                for name in ("num_inference_steps", "guidance_scale"):
-                    settings[name] = make_slider(bounds[name], getattr(proposed, name), min_width=200)
+                numbers = {
+                    name: make_slider(bounds[name], getattr(proposed, name), min_width=200)
+                    for name in ("num_inference_steps", "guidance_scale")
+                }
+                settings |= numbers | make_quick(config, editor.references, *numbers.values())
         seed = make_seed(config)
     return settings | seed, only_by_reference
 

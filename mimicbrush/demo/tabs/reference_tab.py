@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 import gradio as gr
@@ -24,19 +23,19 @@ from mimicbrush.demo.controls import (
     make_slider,
     make_source_painter,
 )
-from mimicbrush.demo.edit_configs import checked_settings, chosen_editor, copy_picture, painted_mask
+from mimicbrush.demo.edit_configs import checked_settings, copy_picture, painted_mask
 from mimicbrush.demo.handlers import EditHandlers
 from mimicbrush.demo.number_fields import number_fields
 from mimicbrush.demo.painter import PainterData, from_browser, make_painter
 from mimicbrush.demo.result_panel import SAME
+from mimicbrush.demo.sampling_controls import make_quick, reference_fields, used_settings
 from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.strokes import PaintedPicture, crop_box
 from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.demo.uploads import read
-from mimicbrush.edit.kinds.reference_edit import LoadConfig, ReferenceEditConfig
+from mimicbrush.edit.kinds.reference_edit import ReferenceEditConfig
 from mimicbrush.editors.mimicbrush.settings import Regions
 from mimicbrush.errors import Faults, UserError
-from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.pictures.conversion import to_pil
 
 FURTHER = (
@@ -51,8 +50,6 @@ STEPS = "More of them take longer, and show finer detail."
 REGIONS = "One after the other, each part sees the results of those before it."
 REGION_NAMES = [("Together", "together"), ("Each by itself", "separate"), ("One after the other", "in_turn")]
 MATCH_COLOUR = "Shift the colours of the edit to match its surroundings."
-
-QUICK = "A few steps instead of the number above, without guidance."
 
 MAP_HEIGHT = 320
 
@@ -71,13 +68,8 @@ def reference_edit_config(
     """
     faults = Faults()
     faults.check(bool(references), "no reference yet; choose a picture that shows what should be there instead")
-    of_file = ("num_inference_steps", "guidance_scale", "scheduler") if settings.get("quick") else ()
-    settings = {name: value for name, value in settings.items() if name not in of_file}
-    settings = checked_settings(config, folder, source, settings, faults) | dict.fromkeys(of_file)
-    page = chosen_editor(config, "reference")
-    if not page:
-        page = {each.name: getattr(config, each.name) for each in fields(LoadConfig)} | vars(config.settings)
-    return ReferenceEditConfig(**(page | _copied(references, folder) | settings))
+    settings = checked_settings(config, folder, source, used_settings(settings), faults)
+    return ReferenceEditConfig(**(reference_fields(config, settings) | _copied(references, folder)))
 
 
 def _copied(references: Sequence[PaintedPicture], folder: Path) -> dict:
@@ -134,9 +126,7 @@ def reference_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFo
         with gr.Column(scale=1, min_width=320):
             references = [_first_reference(config), *_further_references(config)]
             panel = make_result_panel()
-    settings, shape = _reference_settings(config, editor.recommended)
-    if getattr(editor.loaded, "few_steps", None) and config.offload != "sequential":  # whose weights stay as they are
-        settings["quick"] = gr.Checkbox(config.quick, label="Quick", info=QUICK)
+    settings, shape = _reference_settings(config, editor)
     for each in references:
         each.upload(handlers.check_reference, each, each, **QUIET)
     connect(handlers, panel, source, {"references": references, **settings}, kind=ReferenceEditConfig.kind)
@@ -180,18 +170,16 @@ def _further_reference(config: DemoConfig, number: int) -> gr.HTML:
         )
 
 
-def _reference_settings(
-    config: DemoConfig, recommended: RecommendedSettings | None
-) -> tuple[Controls, gr.Image | None]:
+def _reference_settings(config: DemoConfig, editor: SharedEditor) -> tuple[Controls, gr.Image | None]:
     """Draw controls for fields of ReferenceEditConfig, and the image of shape maps.
 
-    recommended: None for editors other than MimicBrush, which only get the controls of all editors.
+    Editors other than MimicBrush only get the controls of all editors.
     """
-    if recommended is None:
+    if editor.recommended is None:
         keep_shape = gr.Checkbox(label="Keep the shape", info=KEEP_SHAPE)
         with gr.Row():
             return {"keep_shape": keep_shape, **common_settings(config)}, None
-    bounds, proposed = number_fields(config.limits), config.settings.resolved(recommended)
+    bounds, proposed = number_fields(config.limits), config.settings.resolved(editor.recommended)
     with gr.Row():
         with gr.Column(min_width=280):
             keep_shape = gr.Checkbox(label="Keep the shape", info=KEEP_SHAPE)
@@ -200,9 +188,13 @@ def _reference_settings(
     with gr.Row():
         num_images = make_slider(bounds["num_images"], 1, min_width=200)
         steps = make_slider(bounds["num_inference_steps"], proposed.num_inference_steps, info=STEPS, min_width=200)
+        guidance = make_slider(
+            bounds["guidance_scale"], proposed.guidance_scale, info=GUIDANCE, min_width=240, render=False
+        )
+        quick = make_quick(config, editor, steps, guidance)
     with gr.Accordion("More settings", open=False):
         with gr.Row():
-            guidance = make_slider(bounds["guidance_scale"], proposed.guidance_scale, info=GUIDANCE, min_width=240)
+            guidance.render()
             seed = make_seed(config)
         regions = gr.Radio(REGION_NAMES, value=proposed.regions, label="Several painted parts", info=REGIONS)
         match_colour = gr.Checkbox(proposed.match_colour, label="Match colours", info=MATCH_COLOUR)
@@ -214,6 +206,7 @@ def _reference_settings(
         "num_images": num_images,
         "num_inference_steps": steps,
         "guidance_scale": guidance,
+        **quick,
         **seed,
     }
     return settings, shape
