@@ -30,13 +30,14 @@ from mimicbrush.errors import Terminated, UserError
 from mimicbrush.files import read_object, whole, write_json
 from mimicbrush.flow.raft_weights import load_raft
 from mimicbrush.folder_lock import held
+from mimicbrush.pictures.writing import write_frames
 from mimicbrush.progress import progress_bar
 from mimicbrush.run_folder import claim, refuse_other_run
 from mimicbrush.run_state import undisturbed
 from mimicbrush.seeds import seed_of
 from mimicbrush.tensor_files import DamagedFileError, tensor_digest, torch_load, torch_save
 
-STATE, CARD, CONTENT = "state.pt", "card.json", "content.json"
+STATE, CARD, CONTENT, MASKS = "state.pt", "card.json", "content.json", "masks.png"
 FREE = ("save_every", "clip", "masks")
 """Options that may change when a run resumes; clip and masks are compared by their content."""
 MAP_SHARE = 0.05
@@ -59,14 +60,19 @@ def make_atlas(config: AtlasConfig) -> str:
         masks = read_masks(config.masks, frames, num_frames=config.num_frames, short_side=config.short_side)
     with held(config.output):
         refuse_other_run(config.output, config, free=FREE)
-        _refuse_other_content(config.output, content_of(frames, masks), config)
+        content = content_of(frames, masks)
+        _refuse_other_content(config.output, content, config)
         if (config.output / ATLAS_FILE).is_file():
             return f"the atlas of this clip is finished -> {config.output}"
+        if masks is None and (config.output / MASKS).is_file():  # those with which this run began
+            masks = read_masks(config.output / MASKS, frames, num_frames=len(frames), short_side=config.short_side)
         device = choose_device("auto")
         clip = load_training_clip(config, frames.to(device), masks, load_raft(config.flow).to(device))
         # Only now, so that unfit masks or boxes can be replaced by others in the same folder.
         claim(config.output, config, free=FREE)
-        write_json(content_of(frames, masks)._asdict(), config.output / CONTENT)
+        if config.masks is None:
+            write_frames(clip.masks.cpu(), config.output / MASKS)
+        write_json(content._asdict(), config.output / CONTENT)
         for line in find_difficulties(clip):
             print(f"warning: {line}", file=sys.stderr)
         psnr = train_atlas(clip, config, config.output)

@@ -52,7 +52,7 @@ class AtlasFile:
         if self.clip is not None and self.clip != clip:
             raise UserError(
                 f"{self.path}: the atlas of a clip of {self.clip}, and the source has {clip}; give the clip from which"
-                " it was made, or train another atlas"
+                " it was made, in that size, or train another atlas, with --short_side and --num_frames as large"
             )
         return self.network
 

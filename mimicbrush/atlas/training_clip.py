@@ -87,6 +87,17 @@ def read_clip(path: Path, *, num_frames: int, short_side: int) -> Tensor:
     if len(sizes) > 1:
         raise UserError(f"{path}: its frames have {len(sizes)} different sizes; export all at one size")
     width, height = fit_size(clip[0].shape[:-3:-1], short_side)
+    given_width, given_height = _given_size(path)
+    if min(given_width, given_height) > short_side:
+        log.warning(
+            "%s: its frames are made smaller, %d x %d instead of %d x %d pixels, and the atlas is for clips of that"
+            " size; short_side takes larger ones",
+            path,
+            width,
+            height,
+            given_width,
+            given_height,
+        )
     return torch.stack([resize(frame, height, width) for frame in clip])
 
 

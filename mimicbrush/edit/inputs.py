@@ -134,7 +134,7 @@ def _read_clip_inputs(config: EditConfig, called: Callable[[Path], object]) -> I
 
 def _read_clip(config: EditConfig) -> WholeClip:
     if config.fps is not None and not config.source.is_dir():
-        raise UserError(f"{config.source} is a video file, which has its own frame rate; leave fps out")
+        raise UserError(f"{config.source} is not a folder of frames and has its own frame rate; leave fps out")
     return read_whole_clip(config.source, max_frames=config.max_frames, folder_fps=config.fps or FOLDER_FPS)
 
 

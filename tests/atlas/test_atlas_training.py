@@ -119,10 +119,11 @@ def test_masks_follow_a_box_along_the_flow(clip):
     assert (masks == clip.masks).float().mean() > 0.97
 
 
-def test_inputs_that_do_not_fit_are_refused(config, clip, tmp_path):
+def test_inputs_that_do_not_fit_are_refused(config, clip, tmp_path, caplog):
     read = read_clip(config.clip, num_frames=70, short_side=432)
-    assert (read - clip.frames).abs().max() < 3e-3
+    assert (read - clip.frames).abs().max() < 3e-3 and not caplog.text
     assert read_clip(config.clip, num_frames=2, short_side=16).shape == (2, 3, 16, 16)
+    assert "its frames are made smaller, 16 x 16 instead of 20 x 20 pixels" in caplog.text
     with pytest.raises(UserError, match="number of masks is 4, expected 3"):
         read_masks(config.masks, read[:3], num_frames=70, short_side=432)
     with pytest.raises(UserError, match="mask 1 is 20 x 20 pixels, which does not fit frames of 10 x 20"):
@@ -186,6 +187,21 @@ def test_a_folder_knows_its_clip_by_the_pixels(config, clip, monkeypatch, tmp_pa
     write_frames(clip.masks.flip(3).expand(-1, 3, -1, -1), tmp_path / "flipped.png")
     with pytest.raises(UserError, match=r"not made from the masks that .*flipped\.png holds now"):
         make_atlas(replace(config, clip=moved, masks=tmp_path / "flipped.png"))
+
+
+def test_masks_of_a_box_are_kept_for_a_run_that_resumes(config, clip, monkeypatch):
+    boxed, seen = replace(config, masks=None, box=(1, 5, 10, 14)), []
+
+    def load(config: AtlasConfig, frames: torch.Tensor, masks: torch.Tensor | None, estimator: object) -> TrainingClip:
+        seen.append(masks)
+        return clip
+
+    monkeypatch.setattr(atlas_training, "load_raft", lambda name: torch.nn.Identity())
+    monkeypatch.setattr(atlas_training, "load_training_clip", load)
+    monkeypatch.setattr(atlas_training, "train_atlas", lambda *arguments: 30.0)  # writes no atlas, as if stopped
+    make_atlas(boxed)
+    make_atlas(boxed)
+    assert seen[0] is None and torch.equal(seen[1], clip.masks)
 
 
 def test_a_damaged_state_is_named(config, clip):

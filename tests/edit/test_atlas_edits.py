@@ -85,7 +85,7 @@ def test_a_layer_moves_with_the_clip_and_is_replayed(folder):
 def test_settings_of_clips_are_those_of_the_preset(folder):
     arguments = list(map(str, layer_words(folder, num_steps=None)))[1:]
     config = parse([*arguments, "--preset", "small"], LayerEditConfig)
-    assert (config.num_steps, config.view_fill) == (300, CLIP_PRESETS["small"].view_fill)
+    assert (config.num_steps, config.view_fill) == (100, CLIP_PRESETS["small"].view_fill)
     assert config.editor_spec[1]["settings"]["atlas_resolution"] == 40
     assert parse(arguments, LayerEditConfig).num_steps == CLIP_PRESETS["release"].num_steps
 
@@ -151,7 +151,7 @@ def test_source_and_masks_may_be_folders_of_pictures(folder):
         run(*reference_words(folder, **given, output=folder / "g.mp4"))
     with pytest.raises(UserError, match=r"output lies in the folder source .*frames; choose one outside it"):
         run(*reference_words(folder, **given, output=folder / "frames" / "g.mp4"))
-    with pytest.raises(UserError, match=r"clip\.mp4 is a video file, which has its own frame rate; leave fps out"):
+    with pytest.raises(UserError, match=r"clip\.mp4 is not a folder of frames and has its own frame rate; leave"):
         run(*reference_words(folder, fps=5, output=folder / "g.mp4"))
 
 

@@ -67,6 +67,7 @@ def test_frames_receive_the_targets_prompt_and_their_layers_are_joined(name, fie
     request = make_request(seed=5, id="000")
     edited = editor.edit(request, on_progress=lambda fraction, preview: fractions.append(fraction))
     assert [getattr(each, field) for each in editor.editor.seen] == [said] * 3
+    assert {getattr(each, "source_prompts", ("a red ball",)) for each in editor.editor.seen} == {("a red ball",)}
     assert {(each.seed, each.id) for each in editor.editor.seen} == {(5, "000")}
     assert torch.equal(edited.layers["mask"], request.source[:, :1])
     assert fractions == pytest.approx([1 / 3, 2 / 3, 1])

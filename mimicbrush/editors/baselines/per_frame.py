@@ -23,7 +23,7 @@ from mimicbrush.requests import (
 class PerFrame(Editor):
     """Edits each frame of a clip by itself, by an editor for pictures that knows nothing of the other frames.
 
-    The editor receives the target picture as its reference, and the target's prompt. Every frame has the same seed.
+    The editor receives the target picture as its reference, and the prompts. Every frame has the same seed.
     editor: its class_path, and init_args if it needs any.
     """
 
@@ -53,7 +53,9 @@ class PerFrame(Editor):
         if issubclass(kind, MaskedRequest) and mask is None:
             raise UserError("editing frame by frame needs the clip's mask; give one")
         if kind is LayerRequest:
-            return LayerRequest(**given, prompts=(request.target_prompt,), mask=mask)
+            return LayerRequest(
+                **given, prompts=(request.target_prompt,), source_prompts=(request.source_prompt,), mask=mask
+            )
         if kind is TextRequest:
             return TextRequest(**given, mask=mask, prompt=request.target_prompt)
         if kind is ReferenceRequest:

@@ -67,7 +67,8 @@ class Text2LiveClipEditor(Text2LiveEditor):
         source = source.float().to(self.device)
         atlas.check_reconstruction(rendered.reconstruction, source)
         layer = clip_layer(rendered, source, settings)
-        network, losses = self.network_and_losses(request, has_region=bool(request.region_prompts))
+        has_region = bool(request.region_prompts) or settings.cover_layer
+        network, losses = self.network_and_losses(request, has_region=has_region)
         return ClipOptimisation(network, losses, layer, settings, seed=request.seed, device=self.device)
 
     def describe_run(self, request: LayerRequest) -> LayerRunConfig:

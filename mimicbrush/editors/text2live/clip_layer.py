@@ -64,6 +64,8 @@ class ClipLayer(NamedTuple):
     """The picture of it that joins some steps."""
     min_side: int
     """Smallest side of a picture that the network can take."""
+    is_covered: bool = False
+    """Whether the opacity is drawn to that of the whole layer."""
 
     def make_items(self, draw_layer: DrawLayer, draws: ClipStepDraws) -> list[Item | MappedItem]:
         """Draw the layer on the crop of the atlas that three frames show, on one frame directly, and on the atlas."""
@@ -85,10 +87,11 @@ class ClipLayer(NamedTuple):
         layer = draw_layer(source, places)
         if self.name == "foreground":
             layer = layer * opacities[draws.direct]
-        items.append(Item(source, layer))
+        region = opacities[draws.direct] if self.name == "foreground" else torch.ones_like(layer[:, 3:])
+        items.append(Item(source, layer, region if self.is_covered else None))
         if draws.has_whole:
-            places = crop_places(self.whole_item.shape[-2:])
-            items.append(Item(self.whole_item, draw_layer(self.whole_item, places)))
+            layer = draw_layer(self.whole_item, crop_places(self.whole_item.shape[-2:]))
+            items.append(Item(self.whole_item, layer, torch.ones_like(layer[:, 3:]) if self.is_covered else None))
         return items
 
     def finish(self, draw_layer: DrawLayer) -> Tensor:
@@ -145,7 +148,9 @@ def clip_layer(rendered: RenderedAtlas, source: Tensor, settings: ClipLayerSetti
         )
         whole_box = at_least(atlas_box(atlas, boxes), smallest, atlas.size)
         whole = _cut_picture(atlas.picture, whole_box)
-        return ClipLayer(name, source * opacity, opacity, atlas, boxes, whole_box, whole, whole, smallest)
+        return ClipLayer(
+            name, source * opacity, opacity, atlas, boxes, whole_box, whole, whole, smallest, settings.cover_layer
+        )
     size = [side // WHOLE_SHARE for side in atlas.size]
     if min(size) < smallest:
         raise UserError(
@@ -155,7 +160,18 @@ def clip_layer(rendered: RenderedAtlas, source: Tensor, settings: ClipLayerSetti
     whole_item = F.interpolate(atlas.picture, size, mode="bilinear", align_corners=False, antialias=True)
     boxes, whole_box = [(0, 0, height, width)] * len(source), (0, 0, *atlas.size)
     colours = rendered.colours[name]
-    return ClipLayer(name, colours, 1 - opacity, atlas, boxes, whole_box, atlas.picture, whole_item, smallest)
+    return ClipLayer(
+        name,
+        colours,
+        1 - opacity,
+        atlas,
+        boxes,
+        whole_box,
+        atlas.picture,
+        whole_item,
+        smallest,
+        settings.cover_layer,
+    )
 
 
 def change_colours(pictures: Tensor, colours: Sequence[ColourChange]) -> Tensor:

@@ -28,6 +28,9 @@ class AtlasLayerSettings:
     """Opacity of the atlas from which a pixel belongs to the box around the foreground."""
     box_border: int = 30
     """Pixels around that box."""
+    cover_layer: bool = False
+    """Draw the opacity to that of the whole edited layer, as a guiding mask does for stills, with the weight of the
+    bootstrap loss; the release draws it to the region that region prompts name, if there are any."""
 
     def __post_init__(self) -> None:
         faults = Faults()
@@ -84,16 +87,20 @@ class ClipLayerSettings(AtlasLayerSettings, Text2LiveSettings):
 CLIP_PRESETS: dict[str, ClipLayerSettings] = {
     "release": ClipLayerSettings(),
     "small": ClipLayerSettings(
-        num_steps=300,
+        num_steps=100,
         frame_distance=1,
         atlas_resolution=160,
         box_border=4,
+        cover_layer=True,
         num_scales=4,
         num_channels=32,
-        num_views=4,
+        learning_rate=0.03,
+        num_views=3,
         view_changes="mild",
+        structure_weight=0.0,
+        bootstrap_weight=30.0,
         whole_every=15,
-        patience=60,
+        patience=40,
     ),
 }
 """Settings by name: the released configuration, and one for clips of about 100 pixels and a small CLIP."""

@@ -99,6 +99,18 @@ def test_places_on_a_frame_are_those_on_the_atlas(atlas, request_of_clip, is_mir
     torch.testing.assert_close(on_atlas[inside], on_frame[inside], atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("name", ["foreground", "background"])
+def test_a_covering_layer_is_drawn_to_the_opacity_of_the_edited_one(guide, atlas, request_of_clip, name):
+    settings = replace(QUICK, atlas_layer=name, cover_layer=True)
+    optimisation = Text2LiveClipEditor(atlas, guide, settings=settings, device="cpu").prepare(request_of_clip)
+    *_, frame, whole = optimisation.make_items(optimisation.draw(1))
+    assert whole.region.min() == 1 and frame.region.shape == frame.opacity.shape
+    assert (frame.region.min() < 0.01) == (name == "foreground") and frame.region.max() > 0.98
+    assert "bootstrap" in optimisation.run_step(optimisation.draw(0))
+    released = Text2LiveClipEditor(atlas, guide, settings=replace(QUICK, atlas_layer=name), device="cpu")
+    assert "bootstrap" not in released.prepare(request_of_clip).run_step(optimisation.draw(0))
+
+
 def test_background_crops_are_drawn_from_both_sides_of_a_portrait_frame():
     settings = replace(QUICK, atlas_layer="background", min_cover=0.5)
     draws = [
