@@ -21,7 +21,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from mimicbrush.config_arguments import CONFIG_OPTION, merge_bases, normalise_arguments, set_entries, split_entries
-from mimicbrush.config_faults import command_line_faults, fields_faults, refuse_empty_paths, with_path
+from mimicbrush.config_faults import command_line_faults, fields_faults, refuse_impossible_paths, with_path
 from mimicbrush.errors import Faults, UserError, quoted
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ def parse_config(
     """
     base = base or {}
     words = normalise_arguments(config_class, arguments, default=default)
-    refuse_empty_paths(config_class, words)
+    refuse_impossible_paths(config_class, words)
     options, entries = split_entries(config_class, words)
     options = merge_bases(options)
     if base:

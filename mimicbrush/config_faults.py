@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import os
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
@@ -33,6 +34,8 @@ WORDS = {
     type(None): "null",
 }
 PLURALS = {int: "whole numbers", float: "numbers", bool: "true or false", str: "texts", Path: "paths"}
+MAX_NAME = 255
+"""Bytes of the longest name that a file or folder can have."""
 MAX_SHOWN = 60
 """Characters of a value that a message quotes."""
 
@@ -78,17 +81,26 @@ def _encoding_faults(kind: object, value: str, name: str) -> list[str]:
     return [f"{name}: {shown} is not UTF-8; rename the file or folder"] if is_path and shown != value else []
 
 
-def refuse_empty_paths(config_class: type, arguments: Sequence[str]) -> None:
-    """Raise UserError if a path is an empty text, which the parser would read as the current folder."""
+def refuse_impossible_paths(config_class: type, arguments: Sequence[str]) -> None:
+    """Raise UserError if a path is an empty text, which the parser would read as the current folder, or too long."""
     faults = []
     for word, after in zip(arguments, [*arguments[1:], "--"], strict=False):
         name, has_value, value = word.removeprefix("--").partition("=")
-        is_empty = word.startswith("--") and (not value if has_value else not after)
-        kind = (Path if name == "config" else _option_kind(config_class, name)) if is_empty else None
+        found = impossible_path(value if has_value else after) if word.startswith("--") else None
+        kind = None if found is None else Path if name == "config" else _option_kind(config_class, name)
         if kind is Path or Path in get_args(kind):
-            faults.append(f"--{name}: expected a path, found an empty text")
+            faults.append(f"--{name}: expected a path, found {found}")
     if faults:
         raise UserError(*faults)
+
+
+def impossible_path(text: str) -> str | None:
+    """Describe a text that no file has as its path; None for others, and for lists."""
+    if not text:
+        return "an empty text"
+    longest = max(map(len, os.fsencode(text).split(b"/")))
+    is_possible = longest <= MAX_NAME or text.startswith("[")
+    return None if is_possible else f"a name of {longest} bytes; those of files have at most {MAX_NAME}"
 
 
 def fields_faults(owner: type, values: Mapping, prefix: str = "") -> list[str]:

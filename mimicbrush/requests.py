@@ -28,8 +28,7 @@ ROUNDING = 1e-3
 class EditRequest:
     """A picture or clip to edit; one subclass for each kind of guidance.
 
-    source: (T, 3, H, W) in [0, 1], a still has T = 1; seed: 0 to 2^63 - 1; id: name of the benchmark sample,
-    if it is one.
+    source: (T, 3, H, W) in [0, 1], a still has T = 1; seed: 0 to 2^63 - 1; id: of the benchmark sample, if it is one.
     Every request checks its own fields and raises UserError, which names the field.
     """
 
@@ -136,6 +135,9 @@ class MotionRequest(EditRequest):
         if len(self.source) != 1:
             raise UserError(f"source has {len(self.source)} frames, expected 1; motion is given to a still picture")
         _check_tensor("flow", self.flow, (1, 2, *self.source.shape[2:]), ", in pixels on the source's grid")
+        if self.flow.dtype != self.source.dtype or self.flow.dtype.itemsize < 4:  # shorter numbers round pixels
+            found = f"flow is of {self.flow.dtype} and source of {self.source.dtype}"
+            raise UserError(f"{found}, expected torch.float32 for both; convert them with .float()")
         if not self.flow.any():
             raise UserError("flow is zero everywhere, so nothing would move; give a motion")
         if self.mask is not None:
@@ -264,7 +266,8 @@ def _check_tensor(name: str, tensor: Tensor, expected: tuple[int | str, ...], hi
     if not tensor.numel():
         raise UserError(f"{name} is {found}, which holds nothing; expected at least one pixel")
     if not tensor.is_floating_point():
-        raise UserError(f"{name} is of {tensor.dtype}, expected floating point; divide levels of 8 bits by 255")
+        advice = "give pixels" if name == "flow" else "divide levels of 8 bits by 255"
+        raise UserError(f"{name} is of {tensor.dtype}, expected floating point; {advice}")
     if not all(map(math.isfinite, map(float, tensor.aminmax()))):
         raise UserError(f"{name} holds NaN or infinity; pass finite values")
 

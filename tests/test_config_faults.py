@@ -59,6 +59,10 @@ class Example:
         ("--num_steps", "--num_steps: expected a whole number, found nothing"),
         ("--output=", "--output: expected a path, found an empty text"),
         ("--config=", "--config: expected a path, found an empty text"),
+        (
+            f"--output a/{'é' * 200}/b",
+            "--output: expected a path, found a name of 400 bytes; those of files have at most 255",
+        ),
         ("--output a\udcff", r"--output: a\udcff is not UTF-8; rename the file or folder"),
         ("--free.a.b --num_steps 3", "--free.a.b: expected a value, found nothing"),
         ("--kind grand", '--kind: expected one of plain, fancy, found "grand"'),

@@ -124,6 +124,21 @@ def test_masks_that_no_editor_could_use_are_refused(kind, mask, named):
         ),
         (MotionRequest, {"flow": torch.full((1, 2, 6, 8), NAN)}, "flow holds NaN"),
         (MotionRequest, {"flow": torch.zeros(1, 2, 6, 8)}, "flow is zero everywhere"),
+        (
+            MotionRequest,
+            {"flow": torch.ones(1, 2, 6, 8).long()},
+            "flow is of torch.int64, expected floating point; give",
+        ),
+        (
+            MotionRequest,
+            {"flow": torch.ones(1, 2, 6, 8).double()},
+            r"flow is of torch.float64 and source of torch.float32, expected torch.float32 for both.*\.float\(\)",
+        ),
+        (
+            MotionRequest,
+            {"flow": torch.ones(1, 2, 6, 8).bfloat16(), "source": SOURCE.bfloat16()},
+            "flow is of torch.bfloat16 and source of torch.bfloat16, expected torch.float32",
+        ),
         (MotionRequest, {"prompt": 3}, "prompt is 3"),
         (VideoRequest, {"source": torch.rand(1, 3, 6, 8)}, "source has 1 frame"),
         (VideoRequest, {"source_prompt": None}, "source_prompt is None"),

@@ -10,6 +10,7 @@ from typing import NamedTuple, get_args, get_type_hints
 
 import yaml
 
+from mimicbrush.config_faults import impossible_path
 from mimicbrush.csv_rows import read_rows
 from mimicbrush.edit.config import EditConfig, takes_list
 from mimicbrush.edit.inputs import read_inputs, without_warnings
@@ -125,6 +126,8 @@ def _read_cell(name: str, cell: str, kind: object, folder: Path) -> object:
     kinds = get_args(kind) or (kind,)
     value = _listed(cell) if takes_list(kind) else cell
     if Path in kinds:
+        if found := impossible_path(cell):
+            raise UserError(f"{name}: expected a path, found {found}")
         return _in_folder(value, folder)
     if bool in kinds:
         return _switch(name, cell)

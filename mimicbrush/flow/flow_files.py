@@ -164,7 +164,8 @@ def _as_fields(array: NDArray, path: Path) -> NDArray[np.float32]:
         is_last = array.ndim >= 3 and shape[-1] == 2
         advice = "; move the last axis to the front" if is_last else ""
         raise UserError(f"{path}: its flow is {shape}, expected (2, H, W) or (N, 2, H, W){advice}")
-    return np.ascontiguousarray(fields, np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
+        return np.ascontiguousarray(fields, np.float32)
 
 
 def _as_visible(visible: NDArray, flow: NDArray, path: Path) -> NDArray[np.bool_]:

@@ -69,6 +69,10 @@ def check_motion(flow: Tensor, mask: Tensor | None = None, *, advice: str = POLA
         raise UserError(
             f"the flow moves a pixel by {longest:.3g} pixels, expected at most {MAX_LENGTH:g}; choose a shorter motion"
         )
+    if longest <= STILL:
+        raise UserError(
+            f"the flow moves no pixel by more than {longest:.3g} pixels, so nothing would move; flow is in pixels"
+        )
     moving = moving_pixels(flow)
     if not (moving & points_inside(flow)).any():
         raise UserError("the flow moves every pixel out of the picture; choose a shorter motion")

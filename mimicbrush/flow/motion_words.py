@@ -20,6 +20,8 @@ keeps the size; `homography`: pixels by which the corners of the object's box mo
 and bottom left; `bend`: the angle between the two ends, positive to lift them, at most 360 degrees."""
 FACTORS = ("factor", "horizontal", "vertical")
 """Numbers that must be positive."""
+MAX_STEPS = 100
+"""Most steps of a motion; each carries the object through all steps before it."""
 MAX_BEND = 360.0
 """Largest angle of a bend in degrees, a full circle."""
 
@@ -39,9 +41,13 @@ def parse_words(text: str) -> tuple[MotionWord, ...]:
 
     Raises UserError, which names each faulty step and what was expected.
     """
-    steps = [step for step in text.replace(",", " ").split(";") if step.strip()]
+    steps = [" ".join(step.split()) for step in text.replace(",", " ").split(";") if step.strip()]
     if not steps:
         raise UserError(f"the motion is empty, expected steps such as 'translate 40 0; rotate 15' ({known_words()})")
+    if len(steps) > MAX_STEPS:
+        raise UserError(
+            f"the motion has {len(steps)} steps, expected at most {MAX_STEPS}; a flow file can hold any motion"
+        )
     words, faults = [], Faults()
     for step in steps:
         with faults.collect():
@@ -63,13 +69,13 @@ def _parse_step(step: str) -> MotionWord:
     expected = MOTION_WORDS[name]
     if len(cells) != len(expected):
         wanted = f"{len(expected)} number{'s' * (len(expected) > 1)} ({' '.join(map(str.upper, expected))})"
-        raise UserError(f"'{step.strip()}' has {len(cells)} after {name}, expected {wanted}")
+        raise UserError(f"'{step}' has {len(cells)} after {name}, expected {wanted}")
     numbers = tuple(_parse_number(cell, step) for cell in cells)
     for number, meaning in zip(numbers, expected, strict=True):
         if meaning in FACTORS and number <= 0:
-            raise UserError(f"'{step.strip()}' has a factor of {number:g}, expected a positive one; 1 keeps the size")
+            raise UserError(f"'{step}' has a factor of {number:g}, expected a positive one; 1 keeps the size")
     if name == "bend" and abs(numbers[0]) > MAX_BEND:
-        raise UserError(f"'{step.strip()}' bends by more than a full circle, expected -{MAX_BEND:g} to {MAX_BEND:g}")
+        raise UserError(f"'{step}' bends by more than a full circle, expected -{MAX_BEND:g} to {MAX_BEND:g}")
     return MotionWord(name, numbers)
 
 
@@ -79,5 +85,5 @@ def _parse_number(cell: str, step: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise UserError(f"'{step.strip()}' has {cell}, expected a finite number")
+        raise UserError(f"'{step}' has {cell}, expected a finite number")
     return number

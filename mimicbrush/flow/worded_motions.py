@@ -62,13 +62,16 @@ def worded_motion(text: str, box: Box) -> Motion:
 def worded_flow(text: str, mask: Tensor) -> Tensor:
     """The flow (1, 2, H, W) of an object that moves as the words say, zero outside it.
 
-    mask: (1, 1, H, W), 1 on the object. Raises UserError for what is no motion, or moves nothing into the picture.
+    mask: (1, 1, H, W), 1 on the object. Raises UserError for an empty mask, for what is no motion, and for what moves
+    nothing into the picture.
     """
+    if not (mask > 0.5).any():
+        raise UserError("the object's mask is empty, so nothing would move; mark the object with 1 (white)")
     flow = motion_field(worded_motion(text, box_of(mask)), *mask.shape[2:], mask=mask)
     if flow.abs().max() <= STILL:  # opposite steps and a full turn leave rounding errors
         raise UserError(f"'{text}' moves nothing; give a motion")
     if not flow.isfinite().all():
-        raise UserError(f"'{text}' sends a part of the object to infinity; move the corners less far apart")
+        raise UserError(f"'{text}' sends a part of the object to infinity; choose a smaller motion")
     check_motion(flow)
     return flow
 

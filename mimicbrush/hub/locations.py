@@ -58,6 +58,8 @@ def open_location(pretrained: str, revision: str | None = None) -> PartLocation:
     Raises UserError if it is none of these.
     """
     name = shipped(pretrained)
+    if not name:
+        raise UserError("no weights are named; give a folder, a file, a repository of the hub, or asset:NAME")
     if Path(name).is_dir():
         return PartLocation(name)
     if is_repository(name):

@@ -79,8 +79,10 @@ def _find_subfolder(location: PartLocation, subfolder: str | None, class_name: s
         there = location.describe(found[0])
         return found[0], [f"{location.describe(named)} holds no {class_name}: taken from {there}, the only one there"]
     several = f", and several of {class_name}: {', '.join(found)}; name one as subfolder" if found else ""
-    listed = _listed(location.files_in(named) or location.names)
-    raise UserError(f"{location.describe(named)} holds {listed}, no {CONFIG}{several}")
+    inside = location.files_in(named)
+    place = location.describe(named if inside else "")
+    missing = str(PurePosixPath("" if inside else named) / CONFIG)
+    raise UserError(f"{place} holds {_listed(inside or location.names)}, no {missing}{several}")
 
 
 def _folders_of(location: PartLocation, class_name: str) -> list[str]:

@@ -134,19 +134,21 @@ def test_a_csv_of_motions_is_made_and_resumed(scene, capsys):
         {"mask": "m.png", "move": "spin 3", "output": "c.png"},
         {"mask": "m.png", "move": "translate 99 0", "output": "d.png"},
         {"move": "rotate 3", "output": "e.png"},
+        {"flow": "x" * 300, "output": "f.png"},
     ]
     with (scene / "motions.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, ["source", "mask", "move", "flow", "output"])
         writer.writeheader()
         writer.writerows({"source": "s.png"} | row for row in rows)
     for made in (2, 0):
-        with pytest.raises(UserError, match="3 lines were skipped"):
+        with pytest.raises(UserError, match="4 lines were skipped"):
             run("motion", "--batch", scene / "motions.csv")
         said = capsys.readouterr()
-        assert f"edited {made} of 5 rows" in said.out
+        assert f"edited {made} of 6 rows" in said.out
         assert "line 4: spin is not a motion; known are translate RIGHT DOWN" in said.err
         assert "line 5: the flow moves every pixel out of the picture" in said.err
         assert "line 6: mask not given; name the mask of the object that moves" in said.err
+        assert "- flow: expected a path, found a name of 300 bytes" in said.err
     assert (pixels(scene / "b.png")[20:30, 10:24] == 64).all()
 
 
@@ -173,6 +175,8 @@ REFUSED = {
     "another size": (with_flow(lambda flow: flow[..., 1:]), r"odd.npy is 70 x 51 pixels and the source 71 x 51"),
     "height x width x 2": (with_flow(lambda flow: flow[0].transpose(1, 2, 0)), "move the last axis to the front"),
     "not a number": (with_flow(lambda flow: flow + np.inf), "its flow holds NaN or infinity"),
+    "beyond all numbers": (with_flow(lambda flow: flow * np.float64(1e300)), "its flow holds NaN or infinity"),
+    "too short": (with_flow(lambda flow: flow * np.float32(1e-7)), "moves no pixel by more than 3e-06 pixels"),
     "all zero": (with_flow(lambda flow: 0 * flow), "odd.npy is zero everywhere, so nothing would move"),
     "two fields": (with_flow(lambda flow: np.concatenate([flow, flow])), "holds 2 fields, expected 1 for a still"),
     "no such flow": ({"move": None, "flow": "none.npy"}, "flow .*none.npy: no such flow file"),

@@ -76,6 +76,11 @@ def test_a_pixel_that_is_sent_to_infinity_is_refused():
         check_motion(flow)
 
 
+def test_a_flow_that_moves_less_than_can_be_seen_is_refused():
+    with pytest.raises(UserError, match="moves no pixel by more than 1e-05 pixels, so nothing would move"):
+        check_motion(flow_of(translate(1e-5, 0)))
+
+
 def test_a_full_mask_is_told():
     (hint,) = describe_motion(flow_of(translate(3, 0)), torch.ones(1, 1, 32, 40))
     assert "the mask is full, so the whole picture may change" in hint

@@ -35,12 +35,14 @@ def test_parsed_words_are_written_as_they_are_read():
             "spin 90",
             "spin is not a motion; known are translate RIGHT DOWN, rotate DEGREES, scale FACTOR, .*bend DEGREES",
         ),
+        ("translate 30\n5\nrotate 3", "'translate 30 5 rotate 3' has 4 after translate, expected 2 numbers"),
         ("translate 40", "'translate 40' has 1 after translate, expected 2 numbers .RIGHT DOWN."),
         ("rotate 1 2", "'rotate 1 2' has 2 after rotate, expected 1 number .DEGREES."),
         ("scale big", "'scale big' has big, expected a finite number"),
         ("rotate nan", "'rotate nan' has nan, expected a finite number"),
         ("bend 2000", "'bend 2000' bends by more than a full circle, expected -360 to 360"),
         ("scale 0", "'scale 0' has a factor of 0, expected a positive one"),
+        ("rotate 1;" * 101, "the motion has 101 steps, expected at most 100; a flow file can hold any motion"),
         (" ; ", "the motion is empty, expected steps such as 'translate 40 0; rotate 15'"),
         ("spin 1; scale 0", "2 faults:"),
     ],
@@ -106,3 +108,8 @@ def test_motions_that_make_no_sense_are_refused(text, message):
     mask[..., 20:24, 10:30] = 1
     with pytest.raises(UserError, match=message):
         worded_flow(text, mask)
+
+
+def test_an_empty_mask_has_no_object():
+    with pytest.raises(UserError, match="the object's mask is empty, so nothing would move"):
+        worded_flow("rotate 3", torch.zeros(1, 1, 30, 40))

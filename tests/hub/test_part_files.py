@@ -99,6 +99,10 @@ class TestFolder:
         with pytest.raises(UserError, match=r"empty holds no files, no config\.json"):
             (tmp_path / "empty").mkdir()
             self.find(tmp_path / "empty")
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "model.bin").write_text("")
+        with pytest.raises(UserError, match=r"other holds model\.bin, no unet/config\.json"):
+            self.find(tmp_path / "other", subfolder="unet")
 
     def test_shards_are_all_needed(self, tmp_path):
         shards = [f"{D}-0000{number}-of-00002.safetensors" for number in (1, 2)]
@@ -124,6 +128,10 @@ class TestFolder:
     def test_a_missing_folder_is_refused(self, tmp_path):
         with pytest.raises(UserError, match="nowhere does not exist"):
             self.find(tmp_path / "nowhere")
+
+    def test_an_empty_name_is_not_the_current_folder(self):
+        with pytest.raises(UserError, match="no weights are named; give a folder, a file"):
+            find_part("", DIFFUSERS, class_name="Net")
 
 
 class Client:

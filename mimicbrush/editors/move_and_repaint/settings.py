@@ -7,6 +7,8 @@ from mimicbrush.errors import Faults
 
 SIDE_PER_PIXEL = 256
 """Pixels of the picture's longer side for each pixel of the default margin: borders of larger pictures are wider."""
+MAX_WIDTH = 1000
+"""Widest border in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +26,10 @@ class MoveAndRepaintSettings:
     def __post_init__(self) -> None:
         faults = Faults()
         faults.check(
-            self.margin is None or self.margin >= 1, f"margin is {self.margin}, expected at least 1 pixel, or null"
+            self.margin is None or 1 <= self.margin <= MAX_WIDTH,
+            f"margin is {self.margin}, expected 1 to {MAX_WIDTH} pixels, or null",
         )
-        faults.check(self.border >= 0, f"border is {self.border}, expected 0 pixels or more")
+        faults.check(0 <= self.border <= MAX_WIDTH, f"border is {self.border}, expected 0 to {MAX_WIDTH} pixels")
         faults.refuse()
 
     def margin_of(self, height: int, width: int) -> int:

@@ -187,7 +187,7 @@ def test_an_inpainter_of_another_kind_is_refused():
         MoveAndRepaintEditor(GreyPainter(LayerRequest))
 
 
-@pytest.mark.parametrize(("field", "value"), [("margin", 0), ("border", -1)])
+@pytest.mark.parametrize(("field", "value"), [("margin", 0), ("margin", 1001), ("border", -1), ("border", 1001)])
 def test_settings_outside_their_limits_are_refused(field, value):
     with pytest.raises(UserError, match=f"{field} is {value}, expected"):
         MoveAndRepaintSettings(**{field: value})
