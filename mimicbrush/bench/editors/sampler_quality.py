@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -22,6 +23,7 @@ from mimicbrush.files import read_object, whole, write_json
 from mimicbrush.folder_lock import held
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import load_network
+from mimicbrush.model.weights.digests import tensor_digests
 from mimicbrush.model.weights.exported_folder import load_scheduler, recommended_scheduler
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.writing import write_image
@@ -82,10 +84,11 @@ def _measure_all(network: MimicBrushNetwork, config: SamplerBenchConfig) -> str:
     base = load_scheduler(config.weights) or recommended_scheduler(network.options)
     edits = draw_heldout_edits(config.num_sources, seed=config.seed)
     path = config.output / RESULTS
-    rows = {row.name: row for row in _read_rows(path)}
+    weights = hashlib.sha256(repr(tensor_digests(network.state_dict())).encode()).hexdigest()[:16]
+    rows = {row.name: row for row in _read_rows(path, weights)}
     wanted = [("DDIMScheduler", "leading", STEPS_OF_TRUTH), *product(config.samplers, config.spacings, config.steps)]
     shown: dict[str, list[NDArray[np.uint8]]] = {}
-    truth = _read_first_edits(config.output / FIRST_EDITS)
+    truth = _read_first_edits(config.output / FIRST_EDITS) if rows else None
     skipped: list[str] = []
     for number, (sampler, spacing, steps) in enumerate(progress_bar(wanted, desc="samplers", unit="row")):
         name = f"{sampler.removesuffix('Scheduler')} {spacing}, {steps} steps"
@@ -104,7 +107,8 @@ def _measure_all(network: MimicBrushNetwork, config: SamplerBenchConfig) -> str:
             with whole(config.output / FIRST_EDITS) as partial, partial.open("wb") as file:
                 np.savez_compressed(file, edits=np.stack(edited))
         shown[name], rows[row.name] = edited, row
-        write_json({"machine": describe_device(network.device), "rows": list(map(asdict, rows.values()))}, path)
+        facts = {"machine": describe_device(network.device), "weights": weights}
+        write_json(facts | {"rows": list(map(asdict, rows.values()))}, path)
     groups = [each.edit.group for each in edits]
     _write_sheet(edits, shown, config.output / SHEET)
     table = describe_rows(list(rows.values()), groups, [each.edit.facts.scoring == "exact" for each in edits])
@@ -184,13 +188,20 @@ def _distance(edited: NDArray[np.uint8], other: NDArray[np.uint8], mask: NDArray
     return float(np.sqrt(np.square(difference).mean()))
 
 
-def _read_rows(path: Path) -> list[SamplerRow]:
+def _read_rows(path: Path, weights: str) -> list[SamplerRow]:
+    """Read the rows of earlier calls; raises UserError unless they are of these weights, named by their fingerprint."""
     if not path.is_file():
         return []
+    stored = read_object(path, "rows")
     try:
-        return [SamplerRow(**row) for row in read_object(path, "rows")["rows"]]
+        rows = [SamplerRow(**row) for row in stored["rows"]]
     except TypeError:
-        raise UserError(f"{path}: rows of another version; delete it and run the command again") from None
+        rows = []
+    if not rows or stored.get("weights") != weights:
+        raise UserError(
+            f"{path}: rows of other weights, or of another version; choose another output or delete its folder"
+        )
+    return rows
 
 
 def _read_first_edits(path: Path) -> list[NDArray[np.uint8]] | None:

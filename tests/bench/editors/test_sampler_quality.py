@@ -51,6 +51,10 @@ def test_a_sampler_that_takes_as_many_steps_differs_in_nothing_and_finished_rows
     with pytest.raises(UserError, match=r"edits_in_50_steps\.npz: damaged; delete it"):
         bench_samplers(SamplerBenchConfig(**options, **few))
     assert "in the fewest passes: " in printed
+    results = tmp_path / "out" / "results.json"
+    results.write_text(results.read_text().replace('"weights": "', '"weights": "0'))
+    with pytest.raises(UserError, match=r"results\.json: rows of other weights, or of another version"):
+        bench_samplers(SamplerBenchConfig(**options, **few))
 
 
 @pytest.mark.parametrize(
