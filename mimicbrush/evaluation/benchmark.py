@@ -38,7 +38,7 @@ from mimicbrush.benchmark_layout import (
     read_texts,
 )
 from mimicbrush.errors import UserError
-from mimicbrush.evaluation.config import BenchmarkSet
+from mimicbrush.evaluation.config import BenchmarkSet, MaskSupply
 from mimicbrush.files import sha256
 from mimicbrush.flow.flow_files import read_flow
 from mimicbrush.model.reference_use import next_of_another_group
@@ -120,18 +120,22 @@ class Sample:
         *,
         guided_by: type[EditRequest] = ReferenceRequest,
         reference: Path | None = None,
-        with_mask: bool = True,
+        mask_supply: MaskSupply = "given",
     ) -> EditRequest:
         """The sample as a request of the kind that an editor answers.
 
-        guided_by: class of the request; reference: picture to use instead of the sample's own; with_mask: whether the
-        request has the mask of the region to edit, if its kind can do without.
+        guided_by: class of the request; reference: picture to use instead of the sample's own; mask_supply: see
+        `EditorSpec.mask`; a mask is withheld only if the kind of request can do without.
         Raises UserError where such a request needs more than a sample has.
         """
         asked = {field.name: field.default is MISSING for field in fields(guided_by)}
         given: dict[str, object] = {"seed": seed, "id": self.id, "keep_shape": self.task == "texture"}
         given |= self._texts() | self._pictures(reference or self.reference, asked)
-        if not with_mask or self.mask is None:
+        if mask_supply == "object":
+            if self.object_mask is None:
+                raise UserError("the set has no masks of its objects; give its editors `mask: given`")
+            given["mask"] = read_masks(self.object_mask, len(given["source"]))
+        elif mask_supply == "withheld" or self.mask is None:
             del given["mask"]
         missing = [name for name, is_needed in asked.items() if is_needed and given.get(name) is None]
         if missing:

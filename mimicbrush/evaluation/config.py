@@ -64,7 +64,7 @@ MetricName = Literal[
 """Metrics in the order of the tables; `metrics/all_metrics.py` describes and computes each."""
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 References = Literal["own", "swapped"]
-MaskSupply = Literal["given", "withheld"]
+MaskSupply = Literal["given", "object", "withheld"]
 REFERENCES: dict[References, str] = {
     "own": "",
     "swapped": "Each sample is edited with the reference of another group, to see whether the right one matters.",
@@ -155,7 +155,8 @@ class EditorSpec:
     references: References = "own"
     """own: each sample's reference; swapped: that of another group's sample, to see whether the right one matters."""
     mask: MaskSupply = "given"
-    """given: the editor receives the sample's mask; withheld: it proposes its own, if its kind of request allows."""
+    """given: the editor receives the mask of the sample's region to edit; object: that of the object in the source,
+    which fits more closely; withheld: it proposes its own, if its kind of request allows."""
     title: str = ""
     """Name in reports, such as "Classical inpainting (Telea)"; empty: made of the editor's name here."""
     seeds: list[int] = field(default_factory=list)
@@ -168,7 +169,7 @@ class EditorSpec:
         if self.references not in get_args(References):
             faults.add(f"references is {self.references}, expected {' or '.join(get_args(References))}")
         if self.mask not in get_args(MaskSupply):
-            faults.add(f"mask is {self.mask}, expected {' or '.join(get_args(MaskSupply))}")
+            faults.add(f"mask is {self.mask}, expected one of {', '.join(get_args(MaskSupply))}")
         if self.seeds:
             check_seeds(self.seeds, faults)
         faults.refuse()

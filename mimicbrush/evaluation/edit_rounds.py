@@ -96,7 +96,7 @@ def _edit_round(edit_round: EditRound, editor: Editor, progress: _EditorProgress
                 edit_round.seed,
                 guided_by=editor.request_class,
                 reference=edit_round.references.get(sample.id),
-                with_mask=edit_round.spec.mask == "given",
+                mask_supply=edit_round.spec.mask,
             )
             for sample in batch
         ]

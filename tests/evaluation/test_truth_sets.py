@@ -142,6 +142,17 @@ def test_the_opacity_of_a_layer_is_kept_like_a_proposed_mask(tmp_path):
     assert scored["unguided", "mask_overlap"] == pytest.approx(float(mask.mean()), abs=1e-4)
 
 
+def test_an_editor_may_get_the_mask_of_the_object_instead_of_the_wider_region(tmp_path):
+    folder = filled(tmp_path / "set", "motion", 1)
+    (sample,) = list_samples(truth_set(folder, "motion"))
+    given, narrow = (sample.request(0, guided_by=MotionRequest, mask_supply=supply) for supply in ("given", "object"))
+    assert torch.equal(narrow.mask, read_frames(folder / "000_object_mask.png")[:, :1])
+    assert given.mask.sum() > narrow.mask.sum() > 0
+    (folder / "000_object_mask.png").unlink()
+    with pytest.raises(UserError, match="no masks of its objects; give its editors `mask: given`"):
+        sample.request(0, guided_by=MotionRequest, mask_supply="object")
+
+
 def test_a_mask_of_another_size_is_refused(tmp_path):
     folder = filled(tmp_path / "set", "motion", 1)
     rounds = rounds_of(config_of(folder, "motion", {"wrong": {"class_path": f"{__name__}.WrongMask"}}))

@@ -22,16 +22,18 @@ from mimicbrush.world.sets.edit_ingredients import with_subject
 WEIGHTS = "the small weights that come with the package"
 
 LAYER_SETTINGS = {
-    "num_steps": 60,
+    "num_steps": 20,
     "resolution": 64,
     "crop_to_mask": True,
     "num_scales": 4,
     "num_channels": 32,
-    "canvas_side": 32,
+    "canvas_side": 64,
+    "num_starts": 512,
     "num_views": 4,
     "view_changes": "mild",
     "structure_weight": 0.0,
     "learning_rate": 0.01,
+    "learning_rate_decay": 0.97,
     "bootstrap_weight": 30.0,
     "min_bootstrap_weight": 10.0,
 }

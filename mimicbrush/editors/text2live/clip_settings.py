@@ -81,6 +81,9 @@ class ClipLayerSettings(AtlasLayerSettings, Text2LiveSettings):
         for base in (AtlasLayerSettings, Text2LiveSettings):
             with faults.collect():
                 base.__post_init__(self)
+        faults.check(
+            self.num_starts == 0, f"num_starts is {self.num_starts}, and layers of clips start plain; set it to 0"
+        )
         faults.refuse()
 
 

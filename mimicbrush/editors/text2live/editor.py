@@ -103,7 +103,8 @@ class Text2LiveEditor(ResumableEditor):
         losses = LayerLosses(
             self.guide, self._embed_texts(request), settings, num_bootstrap_steps=num_steps if has_region else 0
         )
-        return build_layer_network(settings, seed_of(request.seed, "text2live network")), losses
+        seed = seed_of(request.seed, "text2live network")
+        return build_layer_network(settings, seed, has_two_colours=has_region and settings.num_starts > 0), losses
 
     def describe_run(self, request: LayerRequest) -> LayerRunConfig:
         """Everything that determines the edit of a request."""

@@ -18,6 +18,12 @@ CANVAS_SCALE = 10.0
 """Factor of the canvas's numbers, by which the optimiser moves them about as fast as the network's colours."""
 NUM_CANVAS_LEVELS = 5
 """Pictures whose sum the canvas is, each half as large as the one before, so that wide areas change together."""
+COLOUR_SCALE = 10.0
+"""Factor of the numbers of the two colours, for the same reason."""
+NETWORK_MIX, CANVAS_MIX = 1.0, 40.0
+"""Factors of the network's and of the canvas's part in how the two colours are mixed."""
+SHARE_RANGE, COLOUR_RANGE, OPACITY_RANGE = (0.05, 0.95), (0.03, 0.97), (0.03, 0.97)
+"""Ranges of what a layer starts from; beyond, the sigmoid would hardly let it change."""
 
 
 class ConvBlock(nn.Module):
@@ -68,6 +74,7 @@ class LayerNetwork(nn.Module):
         up: int | Sequence[int],
         skip: int | Sequence[int],
         canvas_side: int = 0,
+        has_two_colours: bool = False,
     ) -> None:
         super().__init__()
         downs, ups, skips = (_for_each_scale(channels, num_scales) for channels in (down, up, skip))
@@ -87,11 +94,27 @@ class LayerNetwork(nn.Module):
         axes[:, 0] /= 1.6
         self.register_buffer("colour_matrix", axes / axes.norm(dim=0).max())
         sides = [canvas_side >> level for level in range(NUM_CANVAS_LEVELS)] if canvas_side else []
-        self.canvas = nn.ParameterList(torch.zeros(1, 3, side, side) for side in sides)
+        self.canvas = nn.ParameterList(torch.zeros(1, 2 if has_two_colours else 3, side, side) for side in sides)
+        self.colours = nn.Parameter(torch.zeros(2, 3)) if has_two_colours else None
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, picture: Tensor, places: Tensor | None = None) -> Tensor:
-        """places: coordinates (1, 2, H, W) of the pixels in the whole picture, needed where there is a canvas."""
+    @torch.no_grad()
+    def start_from(self, colours: Tensor, shares: Tensor, opacity: Tensor) -> None:
+        """Start from a texture: colours (2, 3), and shares (1, 1, H, W) of the second one; and an opacity (1, 1, h, w).
+
+        All are in [0, 1]. What the network itself draws in the beginning comes on top.
+        """
+        for channel, start, limits, scale in (
+            (0, shares, SHARE_RANGE, CANVAS_MIX),
+            (1, opacity, OPACITY_RANGE, CANVAS_SCALE),
+        ):
+            finest = self.canvas[0][:, channel : channel + 1]
+            resized = F.interpolate(start.to(finest), finest.shape[-2:], mode="bilinear", antialias=True)
+            finest.copy_(torch.logit(resized.clamp(*limits)) / scale)
+        self.colours.copy_(torch.logit(colours.clamp(*COLOUR_RANGE)) / COLOUR_SCALE)
+
+    def forward(self, picture: Tensor, places: Tensor) -> Tensor:
+        """places: coordinates (1, 2, H, W) of the pixels in the whole picture, which the canvas needs."""
         features = self._hourglass(picture.contiguous(memory_format=torch.channels_last), 0)
         # Colours are coordinates along the axes; the fourth channel, opacity, stays as it is.
         mix = torch.block_diag(self.colour_matrix, self.colour_matrix.new_ones(1, 1))
@@ -99,9 +122,18 @@ class LayerNetwork(nn.Module):
         drawn = F.conv2d(features, weight, mix @ self.head.bias).float()
         if self.canvas:
             grid = 2 * places.permute(0, 2, 3, 1) - 1
-            levels = [F.grid_sample(each, grid, padding_mode="border", align_corners=False) for each in self.canvas]
-            drawn = torch.cat([drawn[:, :3] + CANVAS_SCALE * sum(levels), drawn[:, 3:]], dim=1)
+            canvas = sum(F.grid_sample(each, grid, padding_mode="border", align_corners=False) for each in self.canvas)
+            if self.colours is not None:
+                return self._mix(drawn, canvas)
+            drawn = torch.cat([drawn[:, :3] + CANVAS_SCALE * canvas, drawn[:, 3:]], dim=1)
         return torch.sigmoid(drawn)
+
+    def _mix(self, drawn: Tensor, canvas: Tensor) -> Tensor:
+        """Mix the two colours: drawn (1, 4, H, W), canvas (1, 2, H, W)."""
+        shares = torch.sigmoid(NETWORK_MIX * (drawn[:, 1:2] - drawn[:, :1]) + CANVAS_MIX * canvas[:, :1])
+        first, second = torch.sigmoid(COLOUR_SCALE * self.colours)[..., None, None]
+        opacity = torch.sigmoid(drawn[:, 3:] + CANVAS_SCALE * canvas[:, 1:])
+        return torch.cat([torch.lerp(first, second, shares), opacity], dim=1)
 
     def _hourglass(self, features: Tensor, number: int) -> Tensor:
         scale = self.scales[number]
@@ -113,7 +145,7 @@ class LayerNetwork(nn.Module):
         return scale.up2(scale.up1(scale.merge(_join(scale.skip(features), deeper))))
 
 
-def build_layer_network(settings: Text2LiveSettings, seed: int) -> LayerNetwork:
+def build_layer_network(settings: Text2LiveSettings, seed: int, *, has_two_colours: bool = False) -> LayerNetwork:
     """Draw a network with torch's default weights, without touching the global random state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -123,6 +155,7 @@ def build_layer_network(settings: Text2LiveSettings, seed: int) -> LayerNetwork:
             up=settings.num_channels,
             skip=settings.num_skip_channels,
             canvas_side=settings.canvas_side,
+            has_two_colours=has_two_colours,
         )
 
 

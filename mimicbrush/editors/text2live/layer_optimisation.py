@@ -17,9 +17,11 @@ from mimicbrush.editors.text2live.losses import Item, LayerLosses, bootstrap_wei
 from mimicbrush.editors.text2live.madgrad import Madgrad
 from mimicbrush.editors.text2live.settings import Text2LiveSettings
 from mimicbrush.editors.text2live.step_draws import StepDraws, draw_step
+from mimicbrush.editors.text2live.texture_search import search_texture
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.conversion import to_channels
 from mimicbrush.run_state import RunState, undisturbed
+from mimicbrush.seeds import seed_of
 
 OnStep = Callable[[int, bool], None]
 """Receives the number of a finished step and whether it is the last."""
@@ -71,6 +73,8 @@ class LayerOptimisation:
         """Run the remaining steps; the state is written now and then, and whenever the run ends or is stopped."""
         if state and (stored := state.read()):
             self.load_state_dict(stored)
+        elif self.network.colours is not None:
+            self.choose_start()
         try:
             while not self.is_finished:
                 self.run_step(self.draw(len(self.history)))
@@ -87,6 +91,21 @@ class LayerOptimisation:
         return len(self.history) >= settings.num_steps or stands_still(
             self.history, settings.patience, settings.min_improvement
         )
+
+    def choose_start(self) -> None:
+        """Search the texture from which the layer starts, on the region to edit."""
+        source, mask = self.whole_picture()
+        region = mask if self.picture.is_guide else self.losses.region_of(source)
+        colours, shares = search_texture(
+            self.losses.guide,
+            self.losses.texts.composition,
+            source,
+            region,
+            num=self.settings.num_starts,
+            side=self.settings.canvas_side,
+            generator=torch.Generator().manual_seed(seed_of(self.seed, "text2live start")),
+        )
+        self.network.start_from(colours, shares, region)
 
     def draw(self, step: int) -> StepDraws:
         return draw_step(
@@ -112,7 +131,9 @@ class LayerOptimisation:
         total.backward()
         values = {name: loss.item() for name, loss in (losses | {"total": total}).items()}
         if not math.isfinite(values["total"]):
-            advice = "lower learning_rate, or compute in float32" if step else "copy the CLIP's weights again"
+            advice = "lower learning_rate, or compute in float32"
+            if not step:
+                advice = "compute in float32, or copy the CLIP's weights again"
             raise UserError(f"the loss is {values['total']} at step {step + 1}; {advice}")
         with undisturbed():
             for group in self.optimizer.param_groups:
@@ -151,9 +172,13 @@ class LayerOptimisation:
     @torch.no_grad()
     def render(self) -> Tensor:
         """The layer (1, 4, H, W) for the whole picture, with the weights of now."""
+        source, mask = self.whole_picture()
+        return self.draw_layer(source, crop_places(self.picture.size), mask)
+
+    def whole_picture(self) -> tuple[Tensor, Tensor | None]:
+        """The source (1, 3, H, W) and its mask (1, 1, H, W), at the size of the optimisation."""
         mask = self.picture.mask
-        source, places = self._to_tensor(self.picture.source), crop_places(self.picture.size)
-        return self.draw_layer(source, places, None if mask is None else self._to_tensor(mask))
+        return self._to_tensor(self.picture.source), None if mask is None else self._to_tensor(mask)
 
     def state_dict(self) -> dict:
         return {

@@ -170,17 +170,19 @@ class LayerLosses:
         opacity = resize_plain(item.opacity, (side, side))
         picture = resize_plain(item.source, (side, side))
         num_blocks = self.settings.num_relevancy_blocks
-        if item.region is not None:
-            region = resize_plain(item.region, (side, side))
-        else:
-            maps = relevancy_maps(self.guide, picture, self.texts.region, num_blocks=num_blocks)
-            region = maps.mean(dim=0, keepdim=True)
+        region = self.region_of(picture) if item.region is None else resize_plain(item.region, (side, side))
         loss = F.mse_loss(opacity, region)
         if len(self.texts.negative):
             maps = relevancy_maps(self.guide, picture, self.texts.negative, num_blocks=num_blocks)
             strong = (maps > self.settings.negative_threshold).to(maps)
             loss = loss + ((1 - opacity) * strong - maps * strong).square().mean()
         return loss / len(items)
+
+    def region_of(self, picture: Tensor) -> Tensor:
+        """Where in a picture (1, 3, H, W) the region prompts are found: (1, 1, S, S) at CLIP's size, in [0, 1]."""
+        side, num_blocks = self.guide.image_size, self.settings.num_relevancy_blocks
+        maps = relevancy_maps(self.guide, resize_plain(picture, (side, side)), self.texts.region, num_blocks=num_blocks)
+        return maps.mean(dim=0, keepdim=True)
 
 
 def on_green(layer: Tensor) -> Tensor:

@@ -56,6 +56,10 @@ class Text2LiveSettings:
     canvas_side: int = 0
     """Side in pixels of a canvas that is stretched over the picture and added to the network's colours, so that a few
     steps can draw patterns that the source does not have; 0: none, as in the release."""
+    num_starts: int = 0
+    """Random textures of two colours that are tried on the region before the first step. The canvas starts as the one
+    that CLIP finds nearest to the prompts; the layer has these two colours, which are optimised, and network and canvas
+    draw how they are mixed. Without region prompts and guide it has no effect. 0: none, as in the release."""
     learning_rate: float = 2.5e-3
     """Learning rate of MADGRAD in the first step."""
     learning_rate_decay: float = 0.99
@@ -149,7 +153,7 @@ class Text2LiveSettings:
 
     def _check_numbers(self, faults: Faults) -> None:
         least = {"num_steps": 1, "num_scales": 1, "num_channels": 1, "num_skip_channels": 1, "whole_every": 1}
-        least |= {"num_views": 1, "num_relevancy_blocks": 1, "resolution": 2, "bootstrap_steps": 0}
+        least |= {"num_views": 1, "num_relevancy_blocks": 1, "resolution": 2, "bootstrap_steps": 0, "num_starts": 0}
         least |= {"patience": MIN_PATIENCE}
         for name, smallest in least.items():
             value = getattr(self, name)
@@ -163,6 +167,10 @@ class Text2LiveSettings:
         faults.check(1 <= self.context < float("inf"), f"context is {self.context:g}, expected at least 1")
         value = self.canvas_side
         faults.check(value == 0 or value >= MIN_CANVAS, f"canvas_side is {value}, expected 0 or at least {MIN_CANVAS}")
+        faults.check(
+            value > 0 or self.num_starts == 0,
+            f"num_starts is {self.num_starts} without a canvas to start; raise canvas_side to at least {MIN_CANVAS}",
+        )
 
     def _check_shares(self, faults: Faults) -> None:
         for name in ("flip_prob", "jitter_prob", "view_fill", "negative_threshold"):
@@ -181,19 +189,21 @@ class Text2LiveSettings:
 PRESETS: dict[str, Text2LiveSettings] = {
     "release": Text2LiveSettings(),
     "small": Text2LiveSettings(
-        num_steps=100,
+        num_steps=60,
         resolution=128,
         crop_to_mask=True,
         num_scales=5,
         num_channels=32,
-        canvas_side=64,
+        canvas_side=128,
+        num_starts=512,
         learning_rate=0.01,
+        learning_rate_decay=0.97,
         num_views=6,
         view_changes="mild",
         structure_weight=0.0,
         bootstrap_weight=30.0,
         min_bootstrap_weight=10.0,
-        patience=40,
+        patience=20,
     ),
 }
 """Settings by name: the released configuration, and one for small machines and a small CLIP."""
