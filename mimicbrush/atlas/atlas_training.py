@@ -30,6 +30,7 @@ from mimicbrush.errors import Terminated, UserError
 from mimicbrush.files import read_object, whole, write_json
 from mimicbrush.flow.raft_weights import load_raft
 from mimicbrush.folder_lock import held
+from mimicbrush.pictures.reading import read_mask_frames
 from mimicbrush.pictures.writing import write_frames
 from mimicbrush.progress import progress_bar
 from mimicbrush.run_folder import claim, refuse_other_run
@@ -65,7 +66,7 @@ def make_atlas(config: AtlasConfig) -> str:
         if (config.output / ATLAS_FILE).is_file():
             return f"the atlas of this clip is finished -> {config.output}"
         if masks is None and (config.output / MASKS).is_file():  # those with which this run began
-            masks = read_masks(config.output / MASKS, frames, num_frames=len(frames), short_side=config.short_side)
+            masks = read_mask_frames(config.output / MASKS)
         device = choose_device("auto")
         clip = load_training_clip(config, frames.to(device), masks, load_raft(config.flow).to(device))
         # Only now, so that unfit masks or boxes can be replaced by others in the same folder.

@@ -71,6 +71,15 @@ class Text2LiveClipEditor(Text2LiveEditor):
         network, losses = self.network_and_losses(request, has_region=has_region)
         return ClipOptimisation(network, losses, layer, settings, seed=request.seed, device=self.device)
 
+    def hints(self, request: LayerRequest) -> list[str]:
+        """Advice where a region would be named in vain."""
+        if not (self.settings.cover_layer and request.region_prompts):
+            return []
+        return [
+            f"the region {', '.join(request.region_prompts)} is not looked for, because cover_layer, which the preset"
+            " small sets, covers the whole edited layer; set cover_layer to false to use the region"
+        ]
+
     def describe_run(self, request: LayerRequest) -> LayerRunConfig:
         return replace(super().describe_run(request), atlas=self._atlas_of(request).digest)
 

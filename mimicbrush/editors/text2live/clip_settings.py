@@ -30,7 +30,7 @@ class AtlasLayerSettings:
     """Pixels around that box."""
     cover_layer: bool = False
     """Draw the opacity to that of the whole edited layer, as a guiding mask does for stills, with the weight of the
-    bootstrap loss; the release draws it to the region that region prompts name, if there are any."""
+    bootstrap loss, instead of to the region that region prompts name, as in the release."""
 
     def __post_init__(self) -> None:
         faults = Faults()

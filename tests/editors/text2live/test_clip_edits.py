@@ -107,6 +107,9 @@ def test_a_covering_layer_is_drawn_to_the_opacity_of_the_edited_one(guide, atlas
     assert whole.region.min() == 1 and frame.region.shape == frame.opacity.shape
     assert (frame.region.min() < 0.01) == (name == "foreground") and frame.region.max() > 0.98
     assert "bootstrap" in optimisation.run_step(optimisation.draw(0))
+    editor = Text2LiveClipEditor(atlas, guide, settings=settings, device="cpu")
+    (hint,) = editor.hints(replace(request_of_clip, region_prompts=("ball",)))
+    assert hint.startswith("the region ball is not looked for") and not editor.hints(request_of_clip)
     released = Text2LiveClipEditor(atlas, guide, settings=replace(QUICK, atlas_layer=name), device="cpu")
     assert "bootstrap" not in released.prepare(request_of_clip).run_step(optimisation.draw(0))
 
