@@ -18,7 +18,6 @@ from mimicbrush.demo.temporary_folders import KEPT_SECONDS, TemporaryFolders
 from mimicbrush.requests import EditRequest, ReferenceRequest
 
 TITLE = "MimicBrush"
-EVERYTHING_ELSE = "Everything else stays as it is."
 ABOUT_SHIPPED_WEIGHTS = (
     "These are the small weights that come with the package: a demonstration that sees 64 x 64 pixels and knows simple"
     " rendered things, such as those of the examples. Photographs become blurred. Start the page with"
@@ -69,5 +68,5 @@ def _build_tab(tab: Tab, editor: SharedEditor, config: DemoConfig, folders: Temp
 
     In HTML, because Gradio's component for Markdown is 27 kB, more than half a second on a slow line.
     """
-    gr.HTML(f"<p>{tab.introduction} {EVERYTHING_ELSE}</p>", elem_classes="bare")
+    gr.HTML(f"<p>{tab.introduction}</p>", elem_classes="bare")
     tab.build(editor, config, folders)

@@ -88,6 +88,21 @@ def wait_for_value(page, label: str, value: str) -> None:
     wait_until(page, page.get_by_label(label).input_value, value)
 
 
+def serious_findings(page) -> list[tuple[str, list[str]]]:
+    """What axe finds on the visible part of the page, light and dark: rule and elements. Skips where axe is missing."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function("(isDark) => document.body.classList.contains('dark') === isDark", arg=scheme == "dark")
+        found += axe.run(page).response["violations"]
+    return [
+        (each["id"], [node["html"][:160] for node in each["nodes"]])
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
 def wait_until(page, found: Callable[[], object], expected: object) -> None:
     """Ask again and again until the page has what is expected, for what Playwright cannot wait for by itself."""
     deadline = monotonic() + MILLISECONDS / 1000

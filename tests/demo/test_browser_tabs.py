@@ -13,7 +13,7 @@ from mimicbrush.demo.shared_editor import SharedEditor
 from mimicbrush.demo.tabs import TABS
 from mimicbrush.editors.baselines import NamedColours, PlainWarp
 from mimicbrush.requests import LayerRequest, MotionRequest, TextRequest, VideoRequest
-from tests.demo.browsing import PHONE
+from tests.demo.browsing import PHONE, serious_findings
 from tests.demo.conftest import free_port, make_folders
 from tests.demo.test_clip_tab import PaintsLeft
 from tests.editors.example_layer_editor import RedLayer
@@ -56,3 +56,11 @@ def test_all_tabs_are_in_reach_on_a_phone_and_the_open_one_comes_back(visit):
     later.goto(page.url)
     later.locator("[role=tab][aria-selected=true]", has_text=names[-1]).wait_for()
     assert not problems
+
+
+def test_axe_finds_nothing_serious_on_any_tab(visit):
+    page = visit()
+    for kind in EDITORS:
+        page.get_by_role("tab", name=TABS[kind].title, exact=True).click()
+        page.locator(".painter-drop >> visible=true").first.wait_for()
+        assert not serious_findings(page), kind

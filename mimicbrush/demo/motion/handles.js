@@ -114,6 +114,8 @@ function setMode(chosen) {
 
 element.querySelectorAll("[data-mode]").forEach((button) => button.addEventListener("click", () => {
   setMode(button.dataset.mode);
+  // The handles are above these buttons, and may be out of sight.
+  document.querySelector(props.stage)?.closest(".painter-frame").scrollIntoView({ block: "nearest" });
   send();
 }));
 element.querySelectorAll("[type=checkbox]").forEach((box) => box.addEventListener("change", draw));

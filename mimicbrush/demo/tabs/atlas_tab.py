@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 import gradio as gr
@@ -27,6 +28,7 @@ WITHIN = (
 PROMPT_INFO = "Describes the edited clip, for instance: a golden ball. The painted area does not matter."
 SOURCE_PROMPT = "Describes the clip as it is, for instance: a ball."
 EDITED = "Layer of the atlas on which the prompt draws."
+LOOKING = '<p class="hint" role="status">The clip is read, and its atlas looked for …</p>'
 GUIDES = [("A reference, for the painted part", REFERENCE), ("A prompt, for the object or all around it", PROMPT)]
 LAYERS = [("The object", "foreground"), ("All around it", "background")]
 
@@ -56,6 +58,7 @@ def atlas_tab(editor: ClipEditors, config: DemoConfig, folders: TemporaryFolders
     about_atlas = [chosen.note, chosen.canvas, chosen.frame]
     for all_set in connect(handlers, panel, chosen.source, controls, kind="atlas"):
         all_set.then(handlers.show_atlas, chosen.clip, about_atlas, **QUIET)
+    chosen.clip.upload(None, None, chosen.note, js=f"() => {json.dumps(LOOKING)}", **QUIET)
     gr.on([chosen.clip.upload, chosen.clip.clear], handlers.choose_clip, chosen.clip, [*chosen, *panel], **QUIET)
     shown_frame = [chosen.clip, chosen.frame]
     chosen.frame.input(handlers.show_frame, shown_frame, chosen.source, trigger_mode="always_last", **QUIET)
@@ -122,5 +125,8 @@ def _clips_of_result() -> list:
     ]
 
 
-INTRODUCTION = "Paint over one frame of a clip that has an atlas, and the edit of that frame moves with the clip."
+INTRODUCTION = (
+    "Paint over one frame of a clip that has an atlas, and the edit of that frame moves with the clip. Everything else"
+    " stays as it is."
+)
 TAB = Tab("Clip with its atlas", INTRODUCTION, ReferenceEditConfig, AtlasHandlers, atlas_tab)

@@ -53,5 +53,8 @@ def _clip_panel() -> ClipPanel:
     )
 
 
-INTRODUCTION = "Choose a clip and a picture of another object, and that object takes the place of the one in the clip."
+INTRODUCTION = (
+    "Choose a clip and a picture of another object, and that object takes the place of the one in the clip. Everything"
+    " else stays as it is."
+)
 TAB = Tab("Clip", INTRODUCTION, VideoEditConfig, ClipHandlers, clip_tab)

@@ -146,5 +146,5 @@ def _layer_panel() -> LayerPanel:
     return LayerPanel(layers, opacity, download)
 
 
-INTRODUCTION = "Describe a change in words, and a layer that shows it is drawn over the picture."
+INTRODUCTION = "Describe a change in words, and a layer that shows it is drawn over the picture, which stays as it is."
 TAB = Tab("As a layer", INTRODUCTION, LayerEditConfig, LayerHandlers, layer_tab)

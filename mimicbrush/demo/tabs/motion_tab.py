@@ -54,5 +54,5 @@ def motion_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolde
     handles.upload(handlers.take_frames, [source, handles], [*motion, *panel], **QUIET)
 
 
-INTRODUCTION = "Paint over an object and move it, and what was behind it is filled in."
+INTRODUCTION = "Paint over an object and move it, and what was behind it is filled in. Everything else stays as it is."
 TAB = Tab("Move", INTRODUCTION, MotionEditConfig, MotionHandlers, motion_tab, has_default=True)

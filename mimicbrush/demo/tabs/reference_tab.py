@@ -220,6 +220,6 @@ def _side_by_side(maps: list[Image.Image]) -> Image.Image:
 
 INTRODUCTION = (
     "Paint over a part of a picture and show a reference, and that part is repainted so that it imitates what matches"
-    " it there."
+    " it there. Everything else stays as it is."
 )
 TAB = Tab("From a reference", INTRODUCTION, ReferenceEditConfig, ReferenceHandlers, reference_tab)

@@ -56,5 +56,8 @@ def text_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders
     connect(handlers, panel, source, {"prompt": prompt, **settings}, kind=TextEditConfig.kind)
 
 
-INTRODUCTION = "Paint over a part of a picture and describe it, and that part is repainted from the words."
+INTRODUCTION = (
+    "Paint over a part of a picture and describe it, and that part is repainted from the words. Everything else stays"
+    " as it is."
+)
 TAB = Tab("From a text prompt", INTRODUCTION, TextEditConfig, TextHandlers, text_tab)
