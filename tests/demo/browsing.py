@@ -89,7 +89,7 @@ def wait_for_value(page, label: str, value: str) -> None:
 
 
 def serious_findings(page) -> list[tuple[str, list[str]]]:
-    """What axe finds on the visible part of the page, light and dark: rule and elements. Skips where axe is missing."""
+    """Rule and elements of each serious finding of axe, light and dark; the test is skipped where axe is missing."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
     found = []
     for scheme in ("light", "dark"):
