@@ -45,7 +45,7 @@ class VideoEditConfig(ClipSourceConfig, EditConfig):
     examples = (
         f'{PROGRAM} video --source clip.mp4 --source_prompt "a red car" --target_image bus.png --target_prompt "a bus"'
         " --output edited.mp4",
-        f"{PROGRAM} video --batch clips.csv --init_args '{{pretrained: asset:unclip}}'",
+        f"{PROGRAM} video --batch clips.csv --init_args '{{pretrained: asset:unclip, preset: small}}'",
     )
     ordinary = (*needed, "target_mask", "mask", "init_args", "seed")
     is_clip: ClassVar[bool] = True

@@ -6,18 +6,27 @@ import copy
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mimicbrush.device import choose_device, choose_dtype
-from mimicbrush.diffusion.ddim import ddim_steps
+from mimicbrush.diffusion.ddim import PredictNoise, ddim_steps
 from mimicbrush.diffusion.frame_sampling import to_latent_grid
 from mimicbrush.diffusion.seeded_noise import draw_rows, seeded_generators
 from mimicbrush.editors.genvideo.clip_denoiser import ClipCondition, ClipDenoiser
 from mimicbrush.editors.genvideo.clip_geometry import finish_frames, network_size, to_pixels
 from mimicbrush.editors.genvideo.inflation import tuned_parameters
-from mimicbrush.editors.genvideo.invedit_masks import ROUNDING, branch_differences, masks_of_differences
+from mimicbrush.editors.genvideo.invedit_masks import (
+    ROUNDING,
+    branch_differences,
+    first_step,
+    fresh_noise_differences,
+    masks_of_differences,
+)
 from mimicbrush.editors.genvideo.masked_sampling import sample_edit
 from mimicbrush.editors.genvideo.settings import PRESETS, GenVideoSettings, Preset
 from mimicbrush.editors.genvideo.source_clip import ClipPreparation, SourceClip
@@ -32,6 +41,14 @@ from mimicbrush.seeds import seed_of
 from mimicbrush.segmentation.named_objects import NamedObjects
 
 log = logging.getLogger(__name__)
+
+
+class TargetAim(NamedTuple):
+    """Everything about the target that an edit needs."""
+
+    condition: ClipCondition
+    outline: NDArray[np.bool_] | None
+    """(h, w), of the object in its own picture; None where it is not known."""
 
 
 class GenVideoEditor(Editor):
@@ -87,13 +104,19 @@ class GenVideoEditor(Editor):
 
     def edit(self, request: VideoRequest, *, on_progress: OnProgress | None = None) -> Edited:
         """The layers of the result: `mask`, where the clip was edited."""
-        target_classes, target_tokens = self._target(request)
-        num_steps = len(self.steps)
+        aim = self._target(request)
+        target = aim.condition
         is_proposed = request.mask is None and self.settings.masks != "none"
-        progress = WorkProgress(on_progress, later=2 * num_steps + (4 * num_steps if is_proposed else 0))
-        clip = self._prepare(request, progress)
-        target = ClipCondition(target_tokens, target_classes)
-        mask, latent_mask = self._masks(request, clip, target, progress)
+        later = 2 * len(self.steps) + (self._passes_of_masks() if is_proposed else 0)
+        preparation = self._open(request)
+        progress = WorkProgress(on_progress, later=later, at_most=preparation.most_passes)
+        proposed = None
+        if is_proposed and self._is_untuned:
+            proposed = self._propose(request, self._untuned_differences(request, preparation, target, progress), aim)
+        clip = self._prepare(preparation, request, progress)
+        if is_proposed and not self._is_untuned:
+            proposed = self._propose(request, self._differences(request, clip, target, progress), aim)
+        mask, latent_mask = self._masks(request, clip, proposed)
         is_masked = self.settings.masks != "none" or request.mask is not None
         if is_masked and self.settings.outside_image != "target":
             outside = clip.condition.image
@@ -123,24 +146,37 @@ class GenVideoEditor(Editor):
 
         They can be changed by hand and given to any editor in a request. A mask of the request is not used.
         """
-        target_classes, target_tokens = self._target(request)
-        progress = WorkProgress(on_progress, later=4 * len(self.steps))
-        clip = self._prepare(request, progress)
-        target = ClipCondition(target_tokens, target_classes)
-        mask = self._propose(request, clip, target, progress)
-        progress.finish(Edited(request.source, {"mask": to_pixels(mask, *request.source.shape[2:])}))
-        return to_pixels(mask, *request.source.shape[2:])
+        aim = self._target(request)
+        preparation = self._open(request)
+        at_most = 0 if self._is_untuned else preparation.most_passes
+        progress = WorkProgress(on_progress, later=self._passes_of_masks(), at_most=at_most)
+        if self._is_untuned:
+            differences = self._untuned_differences(request, preparation, aim.condition, progress)
+        else:
+            clip = self._prepare(preparation, request, progress)
+            differences = self._differences(request, clip, aim.condition, progress)
+        mask = to_pixels(self._propose(request, differences, aim), *request.source.shape[2:])
+        progress.finish(Edited(request.source, {"mask": mask}))
+        return mask
 
-    def _target(self, request: VideoRequest) -> tuple[Tensor, Tensor]:
-        """Class labels (1, 2d) of the target's object, and text tokens of the target prompt."""
+    @property
+    def _is_untuned(self) -> bool:
+        """Whether masks come from the network before it is tuned, so that they need neither tuning nor inversion."""
+        return self.settings.masks == "fresh_noise"
+
+    def _passes_of_masks(self) -> int:
+        return 2 * self.settings.invedit.num_draws if self._is_untuned else 4 * len(self.steps)
+
+    def _target(self, request: VideoRequest) -> TargetAim:
+        """Condition of the target prompt and the target's object, and the object's outline."""
         tokens = self.denoiser.embed_prompt(request.target_prompt, "target_prompt")
         self.denoiser.embed_prompt(request.source_prompt, "source_prompt")  # refused before long work
-        picture = cut_target(request, self.finder)
+        picture, outline = cut_target(request, self.finder)
         classes = self.denoiser.image_classes(picture, seed=seed_of(request.seed, "target image"))
-        return classes, tokens
+        return TargetAim(ClipCondition(tokens, classes), outline)
 
-    def _prepare(self, request: VideoRequest, progress: WorkProgress) -> SourceClip:
-        """Tune the network on the clip and invert it, or find both in the clip's folder."""
+    def _open(self, request: VideoRequest) -> ClipPreparation:
+        """Encode the clip and find its folder; the network has its own weights until the preparation runs."""
         with torch.no_grad():
             for name, weight in tuned_parameters(self.denoiser.unet).items():
                 weight.copy_(self.untuned[name])
@@ -154,9 +190,11 @@ class GenVideoEditor(Editor):
                 frames, request.source_prompt, settings, weights=self.digest, precision=precision
             )
             folder = TunedFolder(self.tuned_clips, config)
-        clip = ClipPreparation(self.denoiser, frames, request.source_prompt, self.steps, folder).run(
-            progress, Edited(request.source)
-        )
+        return ClipPreparation(self.denoiser, frames, request.source_prompt, self.steps, folder)
+
+    def _prepare(self, preparation: ClipPreparation, request: VideoRequest, progress: WorkProgress) -> SourceClip:
+        """Tune the network on the clip and invert it, or find both in the clip's folder."""
+        clip = preparation.run(progress, Edited(request.source))
         self.reconstruction = clip.reconstruction
         decibels, least = clip.reconstruction.from_inversion, self.settings.poor_reconstruction
         if decibels < least:
@@ -169,33 +207,18 @@ class GenVideoEditor(Editor):
             )
         return clip
 
-    def _masks(
-        self, request: VideoRequest, clip: SourceClip, target: ClipCondition, progress: WorkProgress
-    ) -> tuple[Tensor, Tensor]:
+    def _masks(self, request: VideoRequest, clip: SourceClip, proposed: Tensor | None) -> tuple[Tensor, Tensor]:
         """Masks of pixels (T, 1, H, W) and of latents (T, 1, h, w)."""
         latents = clip.latents.original
         if request.mask is not None:
             mask = request.mask.to("cpu")
             return mask, to_latent_grid(mask, *latents.shape[2:]).to(latents)
-        if self.settings.masks == "none":
-            mask = latents.new_ones(len(latents), 1, *latents.shape[2:])
-        else:
-            mask = self._propose(request, clip, target, progress).to(latents)
+        mask = latents.new_ones(len(latents), 1, *latents.shape[2:]) if proposed is None else proposed.to(latents)
         return to_pixels(mask.cpu(), *request.source.shape[2:]), mask
 
-    def _propose(
-        self, request: VideoRequest, clip: SourceClip, target: ClipCondition, progress: WorkProgress
-    ) -> Tensor:
-        """Proposed masks (T, 1, h, w) of latents; raises UserError where the branches do not differ."""
-        folder, facts = clip.folder, (self.settings, (target.tokens, target.image))
-        differences = folder.read_differences(*facts, len(request.source)) if folder else None
-        if differences is None:
-            differences = self._differences(request, clip, target, progress)
-            if folder:
-                folder.write_differences(*facts, differences)
-        else:
-            progress.advance(4 * len(self.steps), lambda: Edited(request.source))
-        mask = masks_of_differences(differences, self.settings.invedit)
+    def _propose(self, request: VideoRequest, differences: Tensor, aim: TargetAim) -> Tensor:
+        """Proposed masks (T, 1, h, w) of latents; raises UserError where the predictions do not differ."""
+        mask = masks_of_differences(differences, self.settings.invedit, outline=aim.outline)
         if not mask.any():
             found, remedy = "source and target lead to the same noise", "describe the two objects by different prompts"
             if differences.max() > ROUNDING:
@@ -206,21 +229,47 @@ class GenVideoEditor(Editor):
     def _differences(
         self, request: VideoRequest, clip: SourceClip, target: ClipCondition, progress: WorkProgress
     ) -> Tensor:
-        """Differences (T, h, w) of the two branches."""
-        settings, predict = self.settings.invedit, self.denoiser.predict
+        """Differences (T, h, w) of the two branches, which are kept in the clip's folder."""
+        folder, facts = clip.folder, (self.settings, (target.tokens, target.image))
+        differences = folder.read_differences(*facts, len(request.source)) if folder else None
+        if differences is not None:
+            progress.advance(self._passes_of_masks(), lambda: Edited(request.source))
+            return differences
         source = clip.condition._replace(tokens=clip.source_tokens)
-
-        def predict_noise(condition: ClipCondition) -> object:
-            return lambda latents, timestep: (
-                predict(latents, timestep, condition, guidance_scale=settings.guidance_scale).noise
-            )
-
-        return branch_differences(
+        differences = branch_differences(
             clip.latents.trajectory,
-            predict_noise(source),
-            predict_noise(target),
+            self._predict_noise(source),
+            self._predict_noise(target),
             self.steps,
-            settings,
+            self.settings.invedit,
             follow=self.settings.masks != "source",
             on_step=lambda: progress.advance(4, lambda: Edited(request.source)),
+        )
+        if folder:
+            folder.write_differences(*facts, differences)
+        return differences
+
+    def _untuned_differences(
+        self, request: VideoRequest, preparation: ClipPreparation, target: ClipCondition, progress: WorkProgress
+    ) -> Tensor:
+        """Differences (T, h, w) of two predictions of the clip under fresh noise, by the network before it is tuned."""
+        settings, latents = self.settings.invedit, preparation.latents
+        source = preparation.condition._replace(tokens=preparation.source_tokens)
+        generators = seeded_generators([seed_of(request.seed, f"mask {draw}") for draw in range(settings.num_draws)])
+        timestep = self.steps[first_step(len(self.steps), settings)].timestep
+        return fresh_noise_differences(
+            latents,
+            self._predict_noise(source),
+            self._predict_noise(target),
+            (draw_rows(latents.shape, [generator])[0].to(latents) for generator in generators),
+            timestep=timestep,
+            share=float(self.denoiser.shares[timestep]),
+            on_draw=lambda: progress.advance(2, lambda: Edited(request.source)),
+        )
+
+    def _predict_noise(self, condition: ClipCondition) -> PredictNoise:
+        """Predict the noise of a branch of the masks."""
+        guidance_scale = self.settings.invedit.guidance_scale
+        return lambda latents, timestep: (
+            self.denoiser.predict(latents, timestep, condition, guidance_scale=guidance_scale).noise
         )

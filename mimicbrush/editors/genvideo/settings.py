@@ -12,13 +12,15 @@ from typing import Literal, get_args
 from mimicbrush.diffusion.config import KeptBackground, check_frame_sampling, check_sampling
 from mimicbrush.errors import Faults
 
-MaskSource = Literal["invedit", "source", "none"]
+MaskSource = Literal["invedit", "source", "fresh_noise", "none"]
 """How a mask is proposed. invedit: two branches that denoise the inverted clip, each with its own prediction, so that
-the mask takes the target's shape; source: the same two predictions on the source's inversion alone, as in DiffEdit;
+the mask takes the target's shape; source: the same two predictions on the source's inversion alone; fresh_noise: two
+predictions of the network before it is tuned, of the clip under noise that is drawn several times, as in DiffEdit;
 none: the whole clip may change."""
 
-MaskScale = Literal["clip", "frame"]
-"""Mean difference by which differences are scaled before the threshold: that of the clip, or of each frame."""
+MaskScale = Literal["clip", "frame", "peak"]
+"""Scale of the differences before the threshold. clip, frame: a multiple of the mean of the clip, or of each frame;
+peak: from the clip's median, 0, to its 99th percentile, 1."""
 
 MaskInTime = Literal["frame", "any", "median"]
 """Use of the two frames beside each frame in a mask. frame: none; any: a position that is masked in one of the three
@@ -83,23 +85,29 @@ class InvEditSettings:
     """Classifier-free guidance of the two branches; 1 or less: none (DiffEdit)."""
     start_share: float = 0.0
     """Share of the steps, from the noisiest on, that the branches leave out: they begin with the clip's inverted
-    latents of that level, which hold its layout (the article: 0)."""
+    latents of that level, which hold its layout (the article: 0). With fresh noise, the level to which it is added
+    (DiffEdit: 0.5)."""
     first_share: float = 0.0
     """Share of the steps, from the noisiest on, whose differences are left out."""
     last_share: float = 1.0
     """Share of the steps, from the noisiest on, after which differences are left out."""
+    num_draws: int = 10
+    """Draws of fresh noise whose differences are averaged (DiffEdit)."""
     max_ratio: float = 3.0
-    """Differences are cut off at this multiple of their mean (DiffEdit)."""
+    """Differences are cut off at this multiple of their mean (DiffEdit); `peak` does not use it."""
     threshold: float = 0.5
-    """Share of the cut-off from which a position is masked (DiffEdit)."""
+    """Share of the cut-off, or of the peak, from which a position is masked (DiffEdit)."""
     scale: MaskScale = "clip"
-    """Mean that differences are compared with. clip: a frame without the object stays empty; frame: each has a mask."""
+    """Scale of the differences. clip, peak: a frame without the object stays empty; frame: each has a mask."""
     median: int = 1
     """Latent positions around each one whose median smooths the differences; 0: none."""
     in_time: MaskInTime = "frame"
     """Use of the frames beside each frame."""
     largest_piece: bool = False
     """Keep the largest connected piece of each frame alone."""
+    target_size: float = 0.0
+    """Longer side of the target's outline, in longer sides of the mask's box in each frame, around whose middle the
+    outline is added to the mask, where the target's object is known; 0: it is not added (the article)."""
     margin: int = 0
     """Latent positions by which the mask grows."""
 
@@ -115,6 +123,10 @@ class InvEditSettings:
         faults.check(
             0 <= self.start_share < self.last_share,
             f"start_share is {self.start_share:g}, expected 0 to below last_share, {self.last_share:g}",
+        )
+        faults.check(1 <= self.num_draws <= 1000, f"num_draws is {self.num_draws}, expected 1 to 1000")
+        faults.check(
+            0 <= self.target_size <= 10, f"target_size is {self.target_size:g}, expected 0 (not added) to 10 sides"
         )
         faults.check(self.max_ratio > 0, f"max_ratio is {self.max_ratio:g}, expected a positive number")
         faults.check(0 <= self.threshold < 1, f"threshold is {self.threshold:g}, expected 0 to below 1")
@@ -217,8 +229,28 @@ PRESETS = {
     "no_correction": GenVideoSettings(correction_steps=0),
     "no_background": GenVideoSettings(background="none"),
     "no_injection": GenVideoSettings(outside_image="target"),
+    "small": GenVideoSettings(
+        resolution=64,
+        num_inference_steps=20,
+        inversion_refinements=2,
+        guidance_scale=3.0,
+        feature_block=1,
+        tuning=TuningSettings(num_steps=50, learning_rate=5e-4, preview_every=50, gradient_checkpointing=False),
+        masks="fresh_noise",
+        invedit=InvEditSettings(
+            guidance_scale=1.0,
+            start_share=0.5,
+            num_draws=4,
+            scale="peak",
+            threshold=0.35,
+            in_time="median",
+            largest_piece=True,
+            target_size=1.0,
+        ),
+    ),
 }
-"""Settings by name: the method, and without one of its parts. tune_a_video: no masks, no correction, no background."""
+"""Settings by name: the method, and without one of its parts. tune_a_video: no masks, no correction, no background;
+small: for the small world's Stable unCLIP of 64 pixels, `asset:unclip`, with masks from fresh noise."""
 
-Preset = Literal["default", "tune_a_video", "source_mask", "no_correction", "no_background", "no_injection"]
+Preset = Literal["default", "tune_a_video", "source_mask", "no_correction", "no_background", "no_injection", "small"]
 """Names of `PRESETS`."""

@@ -69,6 +69,12 @@ class ClipPreparation:
         classes = denoiser.image_classes(frames[chosen, None], seed=seed_of(seed, "source image"))
         self.condition = ClipCondition(denoiser.embed_prompt("", "the empty prompt"), classes)
 
+    @property
+    def most_passes(self) -> int:
+        """Passes of the network when nothing is done yet."""
+        of_steps = len(self.steps) * (2 + self.settings.inversion_refinements)
+        return PASSES_OF_A_TUNING_STEP * self.settings.tuning.num_steps + of_steps
+
     def run(self, progress: WorkProgress, unedited: Edited) -> SourceClip:
         """Do what is left to do; unedited: the preview of work that has no result yet."""
 

@@ -1,10 +1,12 @@
-"""The object of a target picture, alone on white, as the image encoder sees it."""
+"""The object of a target picture: alone on white, as the image encoder sees it, and its outline."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mimicbrush.errors import UserError, quoted
@@ -17,8 +19,17 @@ if TYPE_CHECKING:
     from mimicbrush.segmentation.named_objects import NamedObjects
 
 
-def cut_target(request: VideoRequest, finder: NamedObjects | None) -> Tensor:
-    """Cut the object out of the target picture: (1, 3, side, side), white around it.
+class TargetObject(NamedTuple):
+    """The object of a target picture."""
+
+    picture: Tensor
+    """(1, 3, side, side), white around the object."""
+    outline: NDArray[np.bool_] | None
+    """(h, w), 1 on the object in the whole target picture; None where it is not known."""
+
+
+def cut_target(request: VideoRequest, finder: NamedObjects | None) -> TargetObject:
+    """Cut the object out of the target picture.
 
     The object is that of the request's mask of the target, or the one that the target prompt names for the finder; with
     neither, it is the whole picture. Raises UserError where the picture has no such object.
@@ -32,7 +43,8 @@ def cut_target(request: VideoRequest, finder: NamedObjects | None) -> Tensor:
                 " the object as it is seen, or give its mask"
             )
         mask = torch.from_numpy(found)[None].to(picture)
+    outline = None if mask is None else mask[0].cpu().numpy() > 0.5
     if mask is not None:
-        rows, columns = mask_box(mask[0].cpu() > 0.5)
+        rows, columns = mask_box(outline)
         picture = torch.where(mask > 0.5, picture, 1.0)[:, rows, columns]
-    return letterbox(picture[None], max(picture.shape[1:]), fill=1.0)[0]
+    return TargetObject(letterbox(picture[None], max(picture.shape[1:]), fill=1.0)[0], outline)

@@ -10,16 +10,18 @@ from mimicbrush.requests import Edited, OnProgress
 class WorkProgress:
     """Reports the finished share of all passes.
 
-    later: passes that follow those that `begin` adds, once the clip's folder shows how much is done already.
+    later: passes apart from those of the clip's preparation; at_most: passes of the preparation, until `begin` says how
+    many are left to do, once the clip's folder shows how much is done already.
     """
 
-    def __init__(self, on_progress: OnProgress | None, *, later: int) -> None:
+    def __init__(self, on_progress: OnProgress | None, *, later: int, at_most: int) -> None:
         self.on_progress = on_progress
-        self.total = later
+        self.at_most = at_most
+        self.total = later + at_most
         self.done = 0
 
     def begin(self, num_passes: int) -> None:
-        self.total += num_passes
+        self.total += num_passes - self.at_most
 
     def advance(self, num_passes: int, preview: Callable[[], Edited]) -> None:
         self.done += num_passes

@@ -9,8 +9,9 @@ from typing import get_args
 
 import pytest
 import torch
+import yaml
 
-from mimicbrush.config import instantiate
+from mimicbrush.config import config_from_dict, instantiate
 from mimicbrush.diffusion.frame_sampling import to_latent_grid
 from mimicbrush.editors.genvideo import GenVideoEditor
 from mimicbrush.editors.genvideo.clip_denoiser import ClipCondition, ClipDenoiser
@@ -21,6 +22,7 @@ from mimicbrush.editors.genvideo.target_object import cut_target
 from mimicbrush.errors import UserError
 from mimicbrush.pictures.geometry import feather, resize
 from mimicbrush.requests import Edited, Editor, check_answers
+from tests.conftest import REPOSITORY
 from tests.editors.genvideo.conftest import NUM_FRAMES, QUICK, UNTUNED, moving_square
 
 
@@ -125,6 +127,32 @@ def test_a_mask_with_another_threshold_needs_no_further_passes(parts, tmp_path: 
     assert not torch.equal(editor.propose_mask(replace(request, target_prompt="red")), fresh) and passes
 
 
+FRESH = replace(UNTUNED, masks="fresh_noise", invedit=replace(UNTUNED.invedit, num_draws=3, scale="peak"))
+
+
+def test_masks_of_fresh_noise_need_neither_tuning_nor_inversion(parts, tmp_path: Path):
+    request, shares = moving_square(), []
+    settings = replace(FRESH, tuning=replace(QUICK.tuning, num_steps=2))
+    editor = make_editor(parts, settings, tuned_clips=str(tmp_path))
+    mask = editor.propose_mask(request, on_progress=lambda share, _: shares.append(share))
+    assert mask.any() and shares == [1 / 3, 2 / 3, 1.0] and not list(tmp_path.rglob("*.*"))
+    shares.clear()
+    edited = editor.edit(request, on_progress=lambda share, _: shares.append(share))
+    assert torch.equal(edited.layers["mask"], mask) and shares == sorted(shares) and shares[-1] == 1.0
+    # The tuned network, found again, is not used for them.
+    assert torch.equal(editor.propose_mask(request), mask)
+    assert not torch.equal(editor.propose_mask(replace(request, seed=1)), mask)
+
+
+def test_the_targets_outline_is_added_to_a_mask_of_fresh_noise(parts):
+    target_mask = torch.zeros(1, 24, 24)
+    target_mask[:, 4:20, 4:20] = 1
+    request = moving_square(target_mask=target_mask)
+    plain = make_editor(parts, FRESH).propose_mask(request)
+    wide = make_editor(parts, replace(FRESH, invedit=replace(FRESH.invedit, target_size=2.0))).propose_mask(request)
+    assert (wide >= plain).all() and wide.sum() > plain.sum()
+
+
 def test_a_long_clip_is_covered_by_windows(parts):
     editor = make_editor(parts, replace(UNTUNED, window=3, window_overlap=1))
     edited = editor.edit(moving_square(mask=box_mask()))
@@ -152,10 +180,12 @@ def _condition(denoiser: ClipDenoiser) -> ClipCondition:
 def test_the_target_is_cut_out_by_its_mask(parts):
     mask = torch.zeros(1, 24, 24)
     mask[:, 4:20, 4:16] = 1
-    cut = cut_target(moving_square(target_mask=mask), None)
+    cut, outline = cut_target(moving_square(target_mask=mask), None)
+    assert outline.shape == (24, 24) and outline.sum() == 16 * 12
     assert cut.shape == (1, 3, 16, 16)
     assert (cut[0, :, :, :2] == 1).all() and (cut[0, :, :, 14:] == 1).all() and (cut[0, 0, :, 2:14] == 0).all()
-    assert cut_target(moving_square(target_image=torch.rand(3, 10, 20)), None).shape == (1, 3, 20, 20)
+    whole = cut_target(moving_square(target_image=torch.rand(3, 10, 20)), None)
+    assert whole.picture.shape == (1, 3, 20, 20) and whole.outline is None
 
 
 class Finder:
@@ -168,7 +198,7 @@ class Finder:
 
 
 def test_the_target_is_found_by_its_words_and_named_where_it_is_absent():
-    assert cut_target(moving_square(target_prompt="red"), Finder()).shape == (1, 3, 4, 4)
+    assert cut_target(moving_square(target_prompt="red"), Finder()).picture.shape == (1, 3, 4, 4)
     with pytest.raises(UserError, match="target_image shows no object that fits the target prompt 'hat'"):
         cut_target(moving_square(), Finder())
 
@@ -181,6 +211,15 @@ def test_equal_source_and_target_propose_no_mask(parts):
     editor.denoiser.image_classes = lambda pictures, *, seed: same
     with pytest.raises(UserError, match="source and target lead to the same noise, so no mask can be proposed"):
         editor.edit(request)
+
+
+def test_fresh_noise_without_a_difference_is_named_before_the_tuning(parts, tmp_path: Path):
+    editor = make_editor(parts, replace(FRESH, tuning=QUICK.tuning), tuned_clips=str(tmp_path))
+    same = editor.denoiser.image_classes(moving_square().source[:1], seed=0)
+    editor.denoiser.image_classes = lambda pictures, *, seed: same
+    with pytest.raises(UserError, match="source and target lead to the same noise"):
+        editor.edit(moving_square(target_prompt="red"))
+    assert not list(tmp_path.rglob("*.*"))
 
 
 def test_differences_below_the_threshold_propose_no_mask(parts):
@@ -216,6 +255,13 @@ def test_a_preset_is_named_in_place_of_settings(unclip_folder, monkeypatch):
     assert instantiate(path, given | {"preset": "no_correction"}, Editor).settings == PRESETS["no_correction"]
     with pytest.raises(UserError, match=r"preset is no_correction, expected one of default, .* no settings beside it"):
         instantiate(path, given | {"preset": "no_correction", "settings": {"resolution": 32}}, Editor)
+
+
+def test_the_small_preset_shares_the_tuned_clips_of_the_worlds_ablations():
+    rows = yaml.safe_load((REPOSITORY / "configs/eval/world_video_editors.yaml").read_text())["editors"]
+    published, small = config_from_dict(GenVideoSettings, rows["genvideo"]["init_args"]["settings"]), PRESETS["small"]
+    assert rows["fresh_noise"]["init_args"]["preset"] == "small"
+    assert replace(small, masks=published.masks, invedit=published.invedit) == published
 
 
 def test_half_precision_leaves_tuned_weights_in_float32(unclip_folder):

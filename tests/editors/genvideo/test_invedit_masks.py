@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from mimicbrush.diffusion.config import ScheduleConfig
 from mimicbrush.diffusion.ddim import PredictNoise, ddim_steps, invert, signal_shares
-from mimicbrush.editors.genvideo.invedit_masks import branch_differences, chosen_steps, masks_of_differences
+from mimicbrush.editors.genvideo.invedit_masks import (
+    branch_differences,
+    chosen_steps,
+    fresh_noise_differences,
+    masks_of_differences,
+    outline_around,
+)
 from mimicbrush.editors.genvideo.settings import InvEditSettings
 
 T, SIDE = 4, 24
@@ -81,6 +88,36 @@ def test_equal_branches_give_empty_masks(trajectory):
     for settings in (EXACT, replace(EXACT, scale="frame", median=1, largest_piece=True, in_time="any", margin=2)):
         mask = propose(trajectory, SOURCE, settings)
         assert mask.isfinite().all() and not mask.any()
+
+
+@pytest.mark.parametrize("target", [TARGET, SOURCE])
+def test_fresh_noise_shows_where_two_exact_predictions_differ(target):
+    generator = torch.Generator().manual_seed(1)
+    noises = [torch.randn(SOURCE.shape, generator=generator) for _ in range(2)]
+    timestep = STEPS[10].timestep
+    predictions = gaussian_denoiser(SOURCE), gaussian_denoiser(target)
+    options = {"timestep": timestep, "share": float(SHARES[timestep])}
+    differences = fresh_noise_differences(SOURCE, *predictions, noises, **options)
+    mask = masks_of_differences(differences, replace(EXACT, scale="peak"))
+    wanted = TARGET_MASK if target is TARGET else torch.zeros_like(TARGET_MASK)
+    assert torch.equal(mask, wanted)
+    # Means over the draws: one draw alone gives its own difference.
+    alone = [fresh_noise_differences(SOURCE, *predictions, [noise], **options) for noise in noises]
+    torch.testing.assert_close(differences, torch.stack(alone).mean(dim=0))
+
+
+def test_an_outline_is_placed_around_the_middle_of_a_mask():
+    mask, outline = np.zeros((20, 20), bool), np.zeros((9, 9), bool)
+    mask[6:10, 8:12] = True
+    outline[2:4, 3:7] = True  # 2 x 4
+    placed = outline_around(mask, outline, size=2.0)  # its longer side is twice that of the mask
+    wanted = np.zeros_like(mask)
+    wanted[6:10, 6:14] = True
+    assert (placed == wanted).all()
+    assert not outline_around(np.zeros_like(mask), outline, size=2.0).any()
+    mask[:] = False
+    mask[:4, :4] = True  # beyond the picture it is cut off
+    assert (outline_around(mask, outline, size=2.0)[:4, :6]).all()
 
 
 def test_a_clip_whose_object_vanishes_has_an_empty_frame(trajectory):
