@@ -169,7 +169,7 @@ class Text2LiveSettings:
         faults.check(value == 0 or value >= MIN_CANVAS, f"canvas_side is {value}, expected 0 or at least {MIN_CANVAS}")
         faults.check(
             value > 0 or self.num_starts == 0,
-            f"num_starts is {self.num_starts} without a canvas to start; raise canvas_side to at least {MIN_CANVAS}",
+            f"num_starts is {self.num_starts} without a canvas to start; raise canvas_side, or set num_starts to 0",
         )
 
     def _check_shares(self, faults: Faults) -> None:

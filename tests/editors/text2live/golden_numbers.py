@@ -84,14 +84,14 @@ def roles() -> dict[str, str]:
 
 
 def network(weights: dict[str, Tensor]) -> LayerNetwork:
-    """Our network with the released generator's weights, which must all have a place in it."""
+    """Our network with the released generator's weights, which must all have a place in it; the constants are ours."""
     sizes = read_json("generator")
     found = LayerNetwork(
         sizes["num_scales"], down=sizes["channels_down"], up=sizes["channels_up"], skip=sizes["channels_skip"]
     )
     state = {ours: weights[official] for official, ours in roles().items()}
-    state["colour_matrix"] = state.pop(TRANSPOSED_MATRIX).T
-    found.load_state_dict(state)
+    assert torch.allclose(found.colour_matrix, state.pop(TRANSPOSED_MATRIX).T, atol=1e-6)
+    found.load_state_dict(state | {"colour_matrix": found.colour_matrix})
     return found
 
 

@@ -125,7 +125,7 @@ def test_a_stopped_edit_resumes_to_the_same_bytes_without_another_search(
 
 
 def test_starts_need_a_canvas_and_a_still():
-    with pytest.raises(UserError, match="num_starts is 8 without a canvas to start; raise canvas_side to at least 16"):
+    with pytest.raises(UserError, match="num_starts is 8 without a canvas to start; raise canvas_side, or"):
         replace(SETTINGS, canvas_side=0)
     with pytest.raises(UserError, match="num_starts is 8, and layers of clips start plain; set it to 0"):
         ClipLayerSettings(canvas_side=16, num_starts=8)
