@@ -136,7 +136,8 @@ def test_a_preset_gives_the_settings_that_are_not_given(tmp_path):
     small = parse([*plain, "--preset", "small"], LayerEditConfig)
     assert small.settings == PRESETS["small"] != PRESETS["release"]
     assert small.editor_spec[1]["settings"] == vars(PRESETS["small"])
-    assert parse([*plain, "--preset", "small", "--num_steps", "7"], LayerEditConfig).settings.num_steps == 7
+    settings = parse([*plain, "--preset", "small", "--num_steps", "7", "--num_starts", "9"], LayerEditConfig).settings
+    assert (settings.num_steps, settings.num_starts) == (7, 9)
     (tmp_path / "edit.yaml").write_text("preset: small\nnum_views: 3\n")
     settings = parse([*plain, "--config", str(tmp_path / "edit.yaml")], LayerEditConfig).settings
     assert (settings.num_views, settings.num_scales) == (3, PRESETS["small"].num_scales)

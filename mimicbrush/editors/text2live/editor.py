@@ -46,6 +46,12 @@ class Text2LiveEditor(ResumableEditor):
         precision: Precision = "auto",
     ) -> None:
         self.settings = settings or Text2LiveSettings()
+        # Not in the settings, which are also checked before a preset adds its canvas.
+        if self.settings.num_starts and not self.settings.canvas_side:
+            raise UserError(
+                f"num_starts is {self.settings.num_starts} without a canvas to start; raise canvas_side, or set"
+                " num_starts to 0"
+            )
         self.device = choose_device(device)
         if isinstance(clip, ClipGuide):
             guide = ClipGuide(clip.clip, clip.tokenizer, position_table=self.settings.position_table)

@@ -167,10 +167,6 @@ class Text2LiveSettings:
         faults.check(1 <= self.context < float("inf"), f"context is {self.context:g}, expected at least 1")
         value = self.canvas_side
         faults.check(value == 0 or value >= MIN_CANVAS, f"canvas_side is {value}, expected 0 or at least {MIN_CANVAS}")
-        faults.check(
-            value > 0 or self.num_starts == 0,
-            f"num_starts is {self.num_starts} without a canvas to start; raise canvas_side, or set num_starts to 0",
-        )
 
     def _check_shares(self, faults: Faults) -> None:
         for name in ("flip_prob", "jitter_prob", "view_fill", "negative_threshold"):

@@ -124,8 +124,8 @@ def test_a_stopped_edit_resumes_to_the_same_bytes_without_another_search(
     assert torch.equal(editor.edit(request, run_folder=tmp_path).frames, whole.frames)
 
 
-def test_starts_need_a_canvas_and_a_still():
+def test_starts_need_a_canvas_and_a_still(guide):
     with pytest.raises(UserError, match="num_starts is 8 without a canvas to start; raise canvas_side, or"):
-        replace(SETTINGS, canvas_side=0)
+        Text2LiveEditor(guide, settings=replace(SETTINGS, canvas_side=0), device="cpu")
     with pytest.raises(UserError, match="num_starts is 8, and layers of clips start plain; set it to 0"):
         ClipLayerSettings(canvas_side=16, num_starts=8)
