@@ -73,7 +73,7 @@ class GuidedPredictor:
         self.num_rows = num_rows
         self.guidance_scale = guidance_scale
         self.is_guided = guidance_scale > 1
-        rows = Conditions(*(_repeat(value, num_rows // len(value)) for value in conditions))
+        rows = repeat_conditions(conditions, num_rows)
         self.rows = with_unconditional(network, rows) if self.is_guided else rows
         self.features: ReferenceFeatures | None = None
 
@@ -111,6 +111,11 @@ def with_unconditional(network: MimicBrushNetwork, conditions: Conditions) -> Co
 def _repeat(rows: Tensor, num: int) -> Tensor:
     """Repeat each row `num` times, side by side."""
     return rows if num == 1 else rows.repeat_interleave(num, dim=0)
+
+
+def repeat_conditions(conditions: Conditions, num_rows: int) -> Conditions:
+    """Repeat each row, side by side, so that there are `num_rows`; where there are fewer references, each more often."""
+    return Conditions(*(_repeat(value, num_rows // len(value)) for value in conditions))
 
 
 def repeat_features(features: ReferenceFeatures, num: int) -> ReferenceFeatures:

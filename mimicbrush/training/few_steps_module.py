@@ -22,7 +22,7 @@ from mimicbrush.diffusion.student_steps import StudentSteps
 from mimicbrush.model.lora import without_adapters
 from mimicbrush.model.network import Conditions
 from mimicbrush.model.reference_attention import ReferenceFeatures
-from mimicbrush.model.sampling import repeat_features, with_unconditional
+from mimicbrush.model.sampling import repeat_conditions, repeat_features, with_unconditional
 from mimicbrush.training.loss import LossParts, pseudo_huber_loss
 from mimicbrush.training.module import MimicBrushModule
 
@@ -148,7 +148,7 @@ class FewStepsModule(MimicBrushModule):
 
     def _repeat(self, rows: Rows, num: int) -> Rows:
         """Repeat each row `num` times, side by side."""
-        repeated = Conditions(*(value.repeat_interleave(num, dim=0) for value in rows.conditions))
+        repeated = repeat_conditions(rows.conditions, num * len(rows.conditions.mask))
         if self.network.options.reference_timestep == "current":
             return self._rows(repeated)
         return Rows(repeated, lambda timestep: repeat_features(rows.features_at(timestep[::num]), num))
