@@ -28,6 +28,8 @@ LISTING_TIMEOUT = 10.0
 CONFIG = "config.json"
 SHIPPED = "asset:"
 """Prefix of the names of weights that this package ships."""
+SHIPPED_PARTS = {"autoencoder": "tiny/vae"}
+"""Shipped weights that are a part of others, so that no file ships twice for a name."""
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,9 @@ def shipped(name: str) -> str:
     """
     if not is_shipped(name):
         return name
-    folders = {path.name: path for path in resources.files("mimicbrush").joinpath("assets").iterdir() if path.is_dir()}
+    assets = resources.files("mimicbrush").joinpath("assets")
+    folders = {path.name: path for path in assets.iterdir() if path.is_dir()}
+    folders |= {part: assets.joinpath(place) for part, place in SHIPPED_PARTS.items()}
     found = folders.get(name.removeprefix(SHIPPED))
     if found is None:
         known = ", ".join(SHIPPED + known for known in sorted(folders))

@@ -31,7 +31,7 @@ from mimicbrush.training.autoencoder.training import train_autoencoder
 from mimicbrush.training.preconditions import check_autoencoder
 from tests.conftest import AUTOENCODER, REPOSITORY
 
-ASSET = REPOSITORY / "mimicbrush" / "assets" / "autoencoder"
+ASSET = REPOSITORY / "mimicbrush" / "assets" / "tiny" / "vae"
 BENCHMARK = REPOSITORY.parent / "shared" / "data" / "benchmark"
 
 
