@@ -114,7 +114,7 @@ def _repeat(rows: Tensor, num: int) -> Tensor:
 
 
 def repeat_conditions(conditions: Conditions, num_rows: int) -> Conditions:
-    """Repeat each row, side by side, so that there are `num_rows`; where there are fewer references, each more often."""
+    """Repeat each row, side by side, to `num_rows` rows; where there are fewer references, each more often."""
     return Conditions(*(_repeat(value, num_rows // len(value)) for value in conditions))
 
 

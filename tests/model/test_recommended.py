@@ -88,7 +88,8 @@ def without_presets(monkeypatch):
 def test_convert_carries_them_and_inspect_shows_them(tmp_path, capsys):
     weights, converted = run(tmp_path), tmp_path / "converted"
     command("convert", "--weights", weights, "--output", converted)
-    assert read_recommended(str(converted)) == RECOMMENDED
+    command("convert", "--weights", weights / "checkpoints" / "last.ckpt", "--output", tmp_path / "named")
+    assert read_recommended(str(converted)) == read_recommended(str(tmp_path / "named")) == RECOMMENDED
     for each in (weights, converted):
         command("inspect", "--weights", each)
         assert shown_by_inspect(capsys.readouterr().out) == asdict(RECOMMENDED)

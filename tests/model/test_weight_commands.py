@@ -28,6 +28,33 @@ class TestCommand:
         back, first = (torch.load(file, weights_only=True) for file in (tmp_path / "back.bin", path))
         torch.testing.assert_close(back, first, rtol=0, atol=0)
 
+    def test_the_mean_of_two(self, tmp_path):
+        networks = [initialise(one_block_config(), seed=seed) for seed in (1, 2)]
+        for number, network in enumerate(networks):
+            save_pretrained(network, tmp_path / str(number))
+        self.run(
+            "convert", "--weights", tmp_path / "0", "--average_with", tmp_path / "1", "--output", tmp_path / "mean"
+        )
+        mean = from_pretrained(tmp_path / "mean")
+        first, second, both = (each.imitative_unet.state_dict() for each in (*networks, mean))
+        for name, tensor in both.items():
+            torch.testing.assert_close(tensor, (first[name] + second[name]) / 2)
+        assert any(not torch.equal(first[name], second[name]) for name in first)
+
+    def test_no_mean_of_other_options_or_of_nothing(self, tmp_path):
+        save_pretrained(initialise(one_block_config()), tmp_path / "first")
+        save_pretrained(initialise(one_block_config(shape_channels=(4, 8, 16))), tmp_path / "other")
+        save_pretrained(initialise(one_block_config(reference_blend=0.25)), tmp_path / "blended")
+        for other, found in (
+            ("other", r"other: shape_channels is \(4, 8, 16\)"),
+            ("blended", "blended: reference_blend is 0.25"),
+            ("none", "none does not exist"),
+        ):
+            arguments = ("--weights", tmp_path / "first", "--average_with", tmp_path / other)
+            with pytest.raises(UserError, match=found):
+                self.run("convert", *arguments, "--output", tmp_path / "mean")
+        assert not (tmp_path / "mean").exists()
+
     @pytest.mark.parametrize("name", ["x.safetensors", "x.ckpt", "x.pt", "x.PTH", "x.BIN", "x.onnx", "x.zip"])
     def test_a_folder_is_not_named_like_a_file(self, tmp_path, released_file, name):
         path, network = released_file

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 import yaml
 
 from mimicbrush.config import to_plain
-from mimicbrush.errors import spaced
+from mimicbrush.errors import Faults, spaced
 from mimicbrush.model.config import RecommendedSettings
 from mimicbrush.model.network import MimicBrushNetwork
 from mimicbrush.model.weights.build import load_network, load_release
 from mimicbrush.model.weights.config import ConvertConfig, InspectConfig, LoraConfig, PushConfig
 from mimicbrush.model.weights.exported_folder import save_pretrained
-from mimicbrush.model.weights.find import find_weights
+from mimicbrush.model.weights.find import find_weights, is_run
 from mimicbrush.model.weights.lora_export import export_lora
 from mimicbrush.model.weights.lora_file import read_lora
 from mimicbrush.model.weights.preconditions import RELEASE_SUFFIX
 from mimicbrush.model.weights.presets import fitting_presets
 from mimicbrush.model.weights.recommended import RECOMMENDED, recommendation_in
 from mimicbrush.model.weights.release import save_release
-from mimicbrush.model.weights.tensors import TrainedWeights
+from mimicbrush.model.weights.tensors import TrainedWeights, require_fit
 from mimicbrush.model.weights.trained_weights import read_weights
 from mimicbrush.model.weights.weights_upload import push_network
 
@@ -40,7 +41,11 @@ def inspect(config: InspectConfig) -> None:
 
 def convert(config: ConvertConfig) -> None:
     """Write the weights in another layout; raises UserError where they cannot be read or do not fit."""
-    network, dtype = _load(config), getattr(torch, config.dtype)
+    network, dtype = _load(config, config.weights), getattr(torch, config.dtype)
+    names = config.weights
+    if config.average_with is not None:
+        average(network, _load(config, config.average_with), config.average_with)
+        names = f"mean of {config.weights} and {config.average_with}"
     if config.output.suffix == RELEASE_SUFFIX:
         save_release(network, config.output, dtype=dtype, position_ids=config.position_ids)
         recommended = network.options.recommended
@@ -49,7 +54,7 @@ def convert(config: ConvertConfig) -> None:
     else:
         save_pretrained(network, config.output, dtype=dtype)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
-    print(f"{config.weights}: {spaced(num_parameters)} parameters in {config.dtype} -> {config.output}")
+    print(f"{names}: {spaced(num_parameters)} parameters in {config.dtype} -> {config.output}")
 
 
 def push(config: PushConfig) -> None:
@@ -94,8 +99,28 @@ def describe(weights: TrainedWeights) -> list[str]:
     return [*lines, "", f"fits: {', '.join(fitting)}" if fitting else "fits: no preset here"]
 
 
-def _load(config: ConvertConfig) -> MimicBrushNetwork:
-    path = find_weights(config.weights)
-    if path.is_file():
+def average(network: MimicBrushNetwork, other: MimicBrushNetwork, origin: str) -> None:
+    """Make each parameter and buffer of `network` the mean of its own and the other's (arXiv 2203.05482).
+
+    Integers stay. Raises UserError, which names `origin`, where the other's options differ (its recommended settings
+    may), or the names or shapes of its tensors.
+    """
+    mine, theirs = (asdict(replace(each.options, recommended=RecommendedSettings())) for each in (network, other))
+    faults = Faults()
+    for name in mine:
+        fits = mine[name] == theirs[name]
+        faults.check(fits, f"{origin}: {name} is {theirs[name]}, expected {mine[name]}, as in the weights before it")
+    faults.refuse()
+    tensors = other.state_dict()
+    require_fit(network, tensors, origin)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.lerp_(tensors[name].to(tensor), 0.5)
+
+
+def _load(config: ConvertConfig, weights: str) -> MimicBrushNetwork:
+    path = find_weights(weights)
+    if path.is_file() and not is_run(path):
         return load_release(path, config.network)
     return load_network(path, use_ema=config.use_ema)

@@ -25,6 +25,9 @@ class ConvertConfig:
     """A released mimicbrush.bin, a training run, or a folder or hub repository made by this command."""
     output: Path
     """The folder to write; a name that ends in .bin writes one file in the released layout instead."""
+    average_with: str | None = None
+    """Other weights of the same sizes: each parameter becomes the mean of both (arXiv 2203.05482). The mean of weights
+    before and after a further training often keeps what they had and has most of what is new."""
     use_ema: bool = True
     """Take the averaged weights (EMA) of a training run; false: its last weights."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"

@@ -28,6 +28,8 @@ def check_convert(config: ConvertConfig) -> None:
             f" of safetensors, or one ending in {RELEASE_SUFFIX} for the released layout"
         )
     require_local_weights(config.weights)
+    if config.average_with is not None:
+        require_local_weights(config.average_with)
     if config.output.suffix != RELEASE_SUFFIX:
         refuse_folder(config.output)
     check_writable(config.output)
