@@ -92,6 +92,7 @@ def serious_findings(page) -> list[tuple[str, list[str]]]:
     """Rule and elements of each serious finding of axe, light and dark; the test is skipped where axe is missing."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
     found = []
+    page.add_style_tag(content="* { transition: none !important }")  # colours on their way have too little contrast
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         page.wait_for_function("(isDark) => document.body.classList.contains('dark') === isDark", arg=scheme == "dark")
