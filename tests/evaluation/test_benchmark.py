@@ -69,11 +69,11 @@ def test_a_text_sample_is_a_request_for_a_prompt_or_for_a_layer(tmp_path):
     assert layer.prompts == ("a checkered ball on grass",) and layer.source_prompts == ("a red ball on grass",)
     assert layer.screen_prompts == ("a checkered ball over a green screen",) and layer.region_prompts == ("a ball",)
     assert layer.mask.sum() == 12 * 14
-    assert sample.request(0, guided_by=LayerRequest, with_mask=False).mask is None
+    assert sample.request(0, guided_by=LayerRequest, mask_supply="withheld").mask is None
     with pytest.raises(UserError, match="has no reference for a ReferenceRequest"):
         sample.request(0)
     with pytest.raises(UserError, match="has no mask for a MaskedRequest"):
-        sample.request(0, guided_by=MaskedRequest, with_mask=False)
+        sample.request(0, guided_by=MaskedRequest, mask_supply="withheld")
 
 
 def test_a_motion_sample_is_a_request_with_its_flow(tmp_path):
@@ -86,7 +86,7 @@ def test_a_motion_sample_is_a_request_with_its_flow(tmp_path):
 
 def test_a_video_sample_is_a_request_with_its_target(tmp_path):
     sample = truth_sample(tmp_path, "video")
-    request = sample.request(0, guided_by=VideoRequest, with_mask=False)
+    request = sample.request(0, guided_by=VideoRequest, mask_supply="withheld")
     assert request.source.shape == (NUM_FRAMES, 3, SIZE, SIZE) and request.mask is None
     assert (request.source_prompt, request.target_prompt) == ("a red ball on grass", "a checkered ball on grass")
     assert request.fps == 8 and torch.equal(request.target_image, read_image(sample.reference))
