@@ -226,7 +226,7 @@ def test_a_finger_moves_the_object_on_a_phone(visit, source, scheme):
 
 
 def test_an_edit_is_watched_and_stopped_and_another_picture_resets_the_handles(visit, source, tmp_path, monkeypatch):
-    monkeypatch.setattr(SteppedWarp, "seconds", 0.4)
+    monkeypatch.setattr(SteppedWarp, "seconds", 1.5)
     page = visit()
     upload(page, "source", source)
     paint_and_show(page)
