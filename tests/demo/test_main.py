@@ -78,7 +78,7 @@ def test_sigterm_during_an_edit_ends_the_page_and_deletes_uploads(start, tmp_pat
         )
         source["strokes"] = [{"tool": "box", "points": [[20, 15], [40, 30]]}]
         # As the page does it: values of the controls in the order in which they were made.
-        settings = [False, False, 1, 900, 2.0, 0, "together", False, False]
+        settings = [False, False, 1, 900, 2.0, False, 0, "together", False]
         for visitor in ("first", "second"):  # the second's edit waits
             join(client, "edit", [source, reference, None, None, None, None, *settings], visitor)
         with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": "first"}) as stream:
