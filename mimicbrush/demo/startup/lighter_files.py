@@ -65,14 +65,17 @@ LIGHTER: dict[str, Callable[[str], str]] = {
 """Changes to files whose names begin like this."""
 
 
-@cache
 def lighter_file(name: str) -> str | None:
     """The text of one of Gradio's files that this page changes; None for the others."""
-    change = next((each for beginning, each in LIGHTER.items() if name.startswith(beginning)), None)
-    path = ASSETS / name
-    if change is None or not re.fullmatch(r"[\w-]+\.js", name) or not path.is_file():
-        return None
-    return change(path.read_text(encoding="utf-8"))
+    is_changed = name.startswith(tuple(LIGHTER)) and re.fullmatch(r"[\w-]+\.js", name) and (ASSETS / name).is_file()
+    return _lighter(name) if is_changed else None
+
+
+@cache
+def _lighter(name: str) -> str:
+    """Change a file that is there; visitors may ask for any name, and only these texts are kept."""
+    change = next(each for beginning, each in LIGHTER.items() if name.startswith(beginning))
+    return change((ASSETS / name).read_text(encoding="utf-8"))
 
 
 def without_iframe_script(page: str) -> str:

@@ -68,3 +68,12 @@ def test_files_are_lighter_and_those_of_another_form_stay(client):
         assert len(text) < len(before) / 10 or "ffmpegwanted" in text
         assert all(change("let a = 1;") == "let a = 1;" for change in lighter_files.LIGHTER.values())
     assert "head.appendChild(script)" not in client.get("/").text
+
+
+def test_names_that_visitors_make_up_are_not_kept(client):
+    kept = lighter_files._lighter.cache_info().currsize
+    beginning = next(iter(lighter_files.LIGHTER))
+    for name in ("other.js", f"{beginning}0.js", f"{beginning}/../x.js"):
+        client.get(f"/assets/{name}")
+        assert lighter_files.lighter_file(name) is None
+    assert lighter_files._lighter.cache_info().currsize == kept
