@@ -84,7 +84,7 @@ def torch_load(path: Path) -> object:
         ) from None
 
 
-def tensor_digest(tensor: Tensor) -> str:
+def tensor_fingerprint(tensor: Tensor) -> str:
     """A short fingerprint of a tensor's shape and values, in float32."""
     levels = tensor.detach().float().cpu().contiguous().numpy()
     return hashlib.sha256(f"{levels.shape}".encode() + levels.tobytes()).hexdigest()[:16]

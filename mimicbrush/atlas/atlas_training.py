@@ -36,7 +36,7 @@ from mimicbrush.progress import progress_bar
 from mimicbrush.run_folder import claim, refuse_other_run
 from mimicbrush.run_state import undisturbed
 from mimicbrush.seeds import seed_of
-from mimicbrush.tensor_files import DamagedFileError, tensor_digest, torch_load, torch_save
+from mimicbrush.tensor_files import DamagedFileError, tensor_fingerprint, torch_load, torch_save
 
 STATE, CARD, CONTENT, MASKS = "state.pt", "card.json", "content.json", "masks.png"
 FREE = ("save_every", "clip", "masks")
@@ -95,7 +95,7 @@ def train_atlas(clip: TrainingClip, config: AtlasTrainingConfig, folder: Path) -
 
 def content_of(frames: Tensor, masks: Tensor | None) -> ClipContent:
     """Digests of a clip's frames and masks."""
-    return ClipContent(tensor_digest(frames), None if masks is None else tensor_digest(masks))
+    return ClipContent(tensor_fingerprint(frames), None if masks is None else tensor_fingerprint(masks))
 
 
 def stored_content(folder: Path) -> ClipContent | None:

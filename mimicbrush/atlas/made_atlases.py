@@ -16,7 +16,7 @@ from mimicbrush.errors import UserError
 from mimicbrush.flow.raft_weights import load_raft
 from mimicbrush.folder_lock import held
 from mimicbrush.run_folder import claim, refuse_other_run
-from mimicbrush.tensor_files import tensor_digest
+from mimicbrush.tensor_files import tensor_fingerprint
 
 FREE = ("save_every",)
 """Options that may change when a training resumes."""
@@ -34,7 +34,7 @@ def find_atlas(folder: Path, frames: Tensor) -> AtlasFile:
     It is recognised by the clip's pixels, in a folder that `find_or_make_atlas` or `python -m mimicbrush.atlas` made.
     Raises MissingAtlasError if it is not there, and another UserError if it is damaged.
     """
-    digest = tensor_digest(frames)
+    digest = tensor_fingerprint(frames)
     for own in [folder / digest, *(sorted(folder.iterdir()) if folder.is_dir() else ())]:
         if (own / ATLAS_FILE).is_file() and (own.name == digest or _made_from(own) == digest):
             return open_atlas(own)
@@ -57,7 +57,7 @@ def find_or_make_atlas(folder: Path, frames: Tensor, masks: Tensor | None, train
     masks: (T, 1, H, W), 1 on the object that moves by itself. Raises UserError where an atlas would have to be made
     without masks or with the mask of a single frame, or was made with other options.
     """
-    own = folder / tensor_digest(frames)
+    own = folder / tensor_fingerprint(frames)
     with held(own):
         refuse_other_run(own, training, free=FREE)
         if not (own / ATLAS_FILE).is_file():

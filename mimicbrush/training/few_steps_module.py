@@ -63,7 +63,8 @@ class FewStepsModule(MimicBrushModule):
         """The student's steps, made once: those that its network recommends for edits."""
         if "_steps" not in vars(self):
             options = self.network.options
-            self._steps = StudentSteps(options.prediction_type, options.recommended.num_inference_steps)
+            num_steps = options.recommended.num_inference_steps
+            self._steps = StudentSteps(options.prediction_type, num_steps, self.device)
         return self._steps
 
     def draw_noise(self, conditions: Conditions, generator: torch.Generator) -> Tensor:
@@ -91,7 +92,7 @@ class FewStepsModule(MimicBrushModule):
             width=self.recipe.few_steps.huber_width,
             mask_weight=self.recipe.mask_weight,
         )
-        return losses, self.steps.timesteps.to(number.device)[number]
+        return losses, self.steps.timesteps[number]
 
     def heldout_loss(
         self, latent: Tensor, conditions: Conditions, timestep: Tensor, generator: torch.Generator

@@ -79,6 +79,12 @@ def test_heldout_data_among_training_data_is_a_warning(shards, tmp_path):
     assert "share 16 samples (pair0-0, pair0-1, pair0-2, pair0-3, ...)" in same["warning"]
     others = verdicts(check_heldout(DataConfig(sources=sources, heldout=shards["heldout"]), IN_FULL))
     assert "share 4 groups (group0, group1, group2, group3)" in others["warning"]
+    moved = [
+        replace(pair, key=f"moved-{pair.key}", origin={"group": "elsewhere/group1"}) for pair in make_pairs(1, seed=9)
+    ]
+    write_shard(tmp_path / "moved" / "a-000000.tar", moved, {})
+    alike = verdicts(check_heldout(DataConfig(sources=sources, heldout=tmp_path / "moved"), IN_FULL))
+    assert "files of the same names in other folders (group1); if they are the same clips" in alike["warning"]
     apart = [replace(pair, origin={"group": f"apart-{pair.key}"}) for pair in make_pairs(4, seed=99)]
     write_shard(tmp_path / "apart" / "a-000000.tar", apart, {})
     assert verdicts(check_heldout(DataConfig(sources=sources, heldout=tmp_path / "apart"), IN_FULL)).keys() == {"ok"}

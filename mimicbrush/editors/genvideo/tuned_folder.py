@@ -27,7 +27,7 @@ from mimicbrush.pictures.writing import write_image
 from mimicbrush.reports.contact_sheet import contact_sheet
 from mimicbrush.reports.matplotlib_chart import finish_chart, new_charts, save_chart, set_log_scale
 from mimicbrush.run_state import RunState
-from mimicbrush.tensor_files import tensor_digest
+from mimicbrush.tensor_files import tensor_fingerprint
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -111,7 +111,7 @@ class TunedFolder:
         branches = settings.invedit
         shares = (branches.start_share, branches.first_share, branches.last_share)
         choices = (settings.masks, branches.guidance_scale, *shares)
-        facts = (*_numbers_of_inversion(settings), *choices, *map(tensor_digest, target))
+        facts = (*_numbers_of_inversion(settings), *choices, *map(tensor_fingerprint, target))
         return self.path / f"differences-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.safetensors"
 
     def _inversion_path(self, settings: GenVideoSettings, suffix: str) -> Path:
@@ -150,7 +150,7 @@ def weights_digest(parts: UnclipParts) -> str:
     digest = hashlib.sha256(repr(parts.schedule).encode())
     for network in parts.networks.values():
         for name, tensor in sorted(network.state_dict().items()):
-            digest.update(f"{name} {tensor_digest(tensor)}".encode())
+            digest.update(f"{name} {tensor_fingerprint(tensor)}".encode())
     return digest.hexdigest()[:16]
 
 
@@ -161,7 +161,7 @@ def tuned_clip_config(
     return TunedClipConfig(
         weights=weights,
         precision=precision,
-        frames=tensor_digest(frames),
+        frames=tensor_fingerprint(frames),
         source_prompt=source_prompt,
         window=settings.window,
         tuning=settings.tuning,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mimicbrush.editors.text2live.settings import Text2LiveSettings
 from mimicbrush.requests import LayerRequest
-from mimicbrush.tensor_files import tensor_digest
+from mimicbrush.tensor_files import tensor_fingerprint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,8 @@ def layer_run_config(
         clip=clip,
         precision=precision,
         settings=settings,
-        source=tensor_digest(request.source),
-        mask=None if request.mask is None else tensor_digest(request.mask),
+        source=tensor_fingerprint(request.source),
+        mask=None if request.mask is None else tensor_fingerprint(request.mask),
         seed=request.seed,
         **{name: getattr(request, name) for name in same},
     )

@@ -92,11 +92,18 @@ def check_heldout(config: DataConfig, extent: CheckExtent) -> Iterator[Finding]:
     keys = _keys(config.heldout) & set().union(*map(_keys, folders))
     groups, num_heldout = _groups(config.heldout, config.cache, extent.num_read)
     read = [_groups(folder, config.cache, extent.num_read) for folder in folders]
-    shared = groups & set().union(*(found for found, _ in read))
+    trained = set().union(*(found for found, _ in read))
+    shared = groups & trained
     if keys or shared:
         common = f"{len(keys)} samples ({_named(keys)})" if keys else f"{len(shared)} groups ({_named(shared)})"
         fact = f"{config.heldout} and the training data share {common}, so measurements on it are too good"
         yield Finding("held-out", "warning", f"{fact}; hold out whole clips")
+        return
+    # The same clip may have another folder in its path.
+    if alike := _file_names(groups) & _file_names(trained):
+        fact = f"{config.heldout} and the training data have files of the same names in other folders ({_named(alike)})"
+        remedy = "if they are the same clips, measurements on it are too good: hold out whole clips"
+        yield Finding("held-out", "warning", f"{fact}; {remedy}")
         return
     checked = f"{num_heldout} held-out and {sum(num for _, num in read)} training samples looked at"
     yield Finding("held-out", "ok", f"{len(groups)} groups, none of them in the training data ({checked})")
@@ -217,10 +224,13 @@ def _groups(folder: str | Path, cache: CacheConfig, num: int) -> tuple[set[str],
             pair = shard.read(sample)
         except DamagedSampleError:
             continue
-        # Only the file name: the same clip may have another folder in its path.
-        groups.add(Path(str(pair.origin.get("group", pair.key))).name)
+        groups.add(str(pair.origin.get("group", pair.key)))
         read += 1
     return groups, read
+
+
+def _file_names(groups: set[str]) -> set[str]:
+    return {Path(group).name for group in groups}
 
 
 def _keys(folder: str | Path) -> set[str]:
