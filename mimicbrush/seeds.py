@@ -17,6 +17,15 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(digest, "big") % 2**63
 
 
+def seed_of_edit(seed: int, sample: str) -> int:
+    """Seed for the edit of a benchmark's sample, given by its id.
+
+    Each sample has noise of its own: what one noise that all shared does to every edit, such as a tint, would not show
+    in intervals over samples.
+    """
+    return seed_of(seed, "edit", sample)
+
+
 def seed_of_input(seed: int, name: str) -> int:
     """Seed for preparing one clip, still or rendered picture, independent of task and order."""
     return stable_hash(f"{seed}:{name}")

@@ -23,6 +23,7 @@ from mimicbrush.machine import peak_memory, reset_peak_memory
 from mimicbrush.pictures.writing import write_frames
 from mimicbrush.progress import Progress, progress_bar
 from mimicbrush.requests import Edited, Editor, EditRequest, check_answers
+from mimicbrush.seeds import seed_of_edit
 
 
 def edit_all(rounds: Sequence[EditRound], *, batch_size: int) -> None:
@@ -93,7 +94,8 @@ def _edit_round(edit_round: EditRound, editor: Editor, progress: _EditorProgress
         batch = remaining[first : first + batch_size]
         requests = [
             sample.request(
-                edit_round.seed,
+                # Files are found by the evaluation's own seed.
+                edit_round.seed if isinstance(editor, AnswersFromFiles) else seed_of_edit(edit_round.seed, sample.id),
                 guided_by=editor.request_class,
                 reference=edit_round.references.get(sample.id),
                 mask_supply=edit_round.spec.mask,

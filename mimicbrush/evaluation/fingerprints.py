@@ -44,6 +44,8 @@ class EditsFingerprint:
     """Further texts and frame rates of samples with a truth, if the editor is guided by a text."""
     recommended: dict[str, float | str] = field(default_factory=dict)
     """Settings that the editor takes from its weights, where these recommend other values than the defaults."""
+    own_noise: bool = False
+    """Whether each sample has noise of its own; until 2026-11-30 all of a seed had the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,12 +139,12 @@ def _fingerprints(
         weights, is_stored = weights_of(spec), has_stored_answers(spec)
         for each in (each for each in rounds if each.editor == name):
             made_by = digest_of_answers(each) if is_stored else weights
-            yield each.edits, _edits_fingerprint(each, pictures[each.set_name], made_by), CONFIG_NAME
+            yield each.edits, _edits_fingerprint(each, pictures[each.set_name], made_by, is_stored), CONFIG_NAME
         for each in (each for each in measurements if each.editor == name):
             yield each.path.parent, _reference_use_fingerprint(each, weights), f"{name}.yaml"
 
 
-def _edits_fingerprint(edit_round: EditRound, pictures: str, weights: str) -> EditsFingerprint:
+def _edits_fingerprint(edit_round: EditRound, pictures: str, weights: str, is_stored: bool) -> EditsFingerprint:
     samples, spec = edit_round.samples, edit_round.spec
     guided_by_text = issubclass(find_class(spec.class_path, Editor).request_class, GUIDED_BY_TEXT)
     return EditsFingerprint(
@@ -156,6 +158,7 @@ def _edits_fingerprint(edit_round: EditRound, pictures: str, weights: str) -> Ed
         editor=_editor_entry(spec),
         weights=weights,
         recommended=recommended_to(spec),
+        own_noise=not is_stored,
     )
 
 

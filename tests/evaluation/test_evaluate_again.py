@@ -67,6 +67,18 @@ def test_seeds_may_be_added_to_a_finished_evaluation(evaluate, make_set):
     assert first.read_bytes() != (first.parents[1] / "2" / "000.png").read_bytes()
 
 
+def test_each_sample_has_noise_of_its_own_and_edits_of_the_time_before_are_another_run(evaluate, make_set):
+    folder = make_set(number=2)
+    shutil.copy(folder / "000_source.png", folder / "001_source.png")
+    fields = {"sets": one_set(folder), "editors": {"noise": {"class_path": f"{STAND_INS}.SeededNoise"}}, "seeds": [1]}
+    edits = evaluate(fields) / "edits" / "small" / "noise" / "1"
+    assert (edits / "000.png").read_bytes() != (edits / "001.png").read_bytes()
+    config = edits / "config.yaml"
+    config.write_text(config.read_text().replace("own_noise: true\n", ""))
+    with pytest.raises(UserError, match="own_noise was False, is True"):
+        evaluate(fields)
+
+
 def test_an_editor_may_have_more_seeds_than_the_others(evaluate, make_set):
     noise = {"class_path": f"{STAND_INS}.SeededNoise"}
     fields = {"sets": one_set(make_set()), "editors": {"identity": IDENTITY, "noise": noise}}

@@ -18,6 +18,7 @@ from mimicbrush.evaluation.metrics.pixels import compute_psnr
 from mimicbrush.pictures.conversion import to_levels, to_pil
 from mimicbrush.reports.contact_sheet import column_rows, contact_sheet
 from mimicbrush.requests import ReferenceRequest
+from mimicbrush.seeds import seed_of_edit
 from mimicbrush.world.sets.draw_edits import draw_reference_edits
 from mimicbrush.world.sets.edits import Edit, RenderedEdit, render_edit
 
@@ -50,7 +51,7 @@ def draw_heldout_edits(num_sources: int, *, seed: int) -> list[HeldoutEdit]:
 
 
 def edit_all(editor: MimicBrushEditor, edits: Sequence[HeldoutEdit], *, seed: int) -> list[NDArray[np.uint8]]:
-    """Edit every source with noise from this seed; (H, W, 3) of 8 bits each."""
+    """Edit every source with noise of its own, from this seed; (H, W, 3) of 8 bits each."""
     edited: list[NDArray[np.uint8]] = []
     for first in range(0, len(edits), BATCH):
         requests = [
@@ -58,7 +59,7 @@ def edit_all(editor: MimicBrushEditor, edits: Sequence[HeldoutEdit], *, seed: in
                 source=_pixels(each.rendered.source),
                 mask=torch.from_numpy(each.rendered.mask)[:, None].float(),
                 reference=_pixels(each.rendered.reference)[0],
-                seed=seed,
+                seed=seed_of_edit(seed, each.edit.id),
                 id=each.edit.id,
             )
             for each in edits[first : first + BATCH]
