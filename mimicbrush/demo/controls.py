@@ -40,6 +40,8 @@ SHOW_PICTURE = """() => [...document.querySelectorAll(".columns")].find((each) =
 """The picture is far above the results."""
 WILL_BE_USED = "This result becomes the picture ..."
 IS_USED = "This result is now the picture: paint what should change next. Undo brings the former picture back."
+TELL_USED = f"(source) => source?.error ? '' : {json.dumps(status_text(IS_USED, passing=True))}"
+"""The canvas says why a picture was refused."""
 SHOW_EXAMPLE = f"() => innerWidth > 640 && ({SHOW_PICTURE})()"
 """On a phone, one would lose the example that one has chosen; there, Edit is always in reach."""
 
@@ -47,6 +49,8 @@ FORGET_PROBLEM = """(status) => status.replace(/<p class="(problem|passing)".*?<
 """Removes from the status, when a control is changed, an error, which this may solve, and what is over."""
 PLAIN = {"show_label": False, "interactive": False, "buttons": []}
 """Options of components that only show pictures."""
+WHOLE_ROW = 9999
+"""Least width of a column that shares its row with no other; on a wide screen, `page.css` places it."""
 QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 """Options of events that are not part of the public API."""
 
@@ -108,7 +112,7 @@ def connect(
     used = panel.use.click(handlers.use_result, [source, panel.picture], source, **QUIET)
     panel.use.click(None, js=SHOW_PICTURE)
     panel.use.click(None, None, panel.status, js=f"() => {json.dumps(status_text(WILL_BE_USED))}", **QUIET)
-    used.success(lambda: status_text(IS_USED, passing=True), None, panel.status, **QUIET)
+    used.success(None, source, panel.status, js=TELL_USED, **QUIET)
     seed = controls["seed"]
     panel.results.change(handlers.next_seed, [panel.results, seed, pinned], seed, **QUIET)
     restored = _save(handlers, panel, named_controls(given | {"pinned": pinned}), kind)
@@ -198,6 +202,11 @@ def make_source_painter(config: DemoConfig, hint: str, **options: object) -> gr.
     )
 
 
+def settings_column() -> gr.Column:
+    """A column for settings, after those of picture and result: below the picture, or on a phone below both."""
+    return gr.Column(min_width=WHOLE_ROW, elem_classes="settings")
+
+
 def common_settings(config: DemoConfig) -> Controls:
     """Draw controls of every kind of edit: the number of results and the seed."""
     bounds = number_fields(config.limits)
@@ -208,7 +217,7 @@ def make_seed(config: DemoConfig) -> Controls:
     """Draw the seed, a button that draws another one, and the choice whether it stays after an edit."""
     with gr.Column(min_width=240):
         seed = gr.Number(0, label=number_fields(config.limits)["seed"].label, info=SEED)
-        with gr.Row():
+        with gr.Row(equal_height=True):
             pinned = gr.Checkbox(False, label="Pinned", container=False, min_width=90)
             draw = gr.Button("Draw another", size="sm", min_width=120)
     draw.click(None, None, seed, js=f"() => Math.floor(Math.random() * {DRAWN_SEEDS})", **QUIET)

@@ -48,6 +48,8 @@ from mimicbrush.pictures.conversion import is_masked, to_pil
 from mimicbrush.pictures.edit_inputs import as_source
 from mimicbrush.pictures.writing import write_image
 
+LABELS = {"the mask": "the painted part", "crop_to_mask": "“Work close up”"}
+"""Words of the page for those of the shell, in advice of the editors."""
 UNEXPECTED = "Something unexpected happened; the log of the server has more."
 
 log = logging.getLogger(__name__)
@@ -120,7 +122,8 @@ class EditHandlers(ABC):
                     if isinstance(update, Written):
                         seconds, earlier = monotonic() - start, results.strip if results else []
                         panel = self.show_finished(update.config, seconds, self.name_picture(**given), earlier)
-                        yield panel._replace(status=status_text(as_sentence(update.note))) if update.note else panel
+                        status = status_text(as_sentence(update.note)) if update.note else panel.status
+                        yield panel._replace(status=status + "".join(map(_advice, update.hints)))
                     else:
                         yield progress(update)
         except SupersededError:
@@ -189,6 +192,12 @@ class EditHandlers(ABC):
         except Exception:
             log.exception("an upload could not be checked")
             return refused(data, UNEXPECTED)
+
+
+def _advice(hint: str) -> str:
+    for option, label in LABELS.items():
+        hint = hint.replace(option, label)
+    return status_text(as_sentence(hint))
 
 
 def chosen_number(event: gr.SelectData, number: int) -> int:

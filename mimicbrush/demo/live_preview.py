@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimicbrush.demo.painter import PARTS
+from mimicbrush.demo.startup.component_scripts import early_script
 from mimicbrush.demo.startup.lighter_files import read_script
 from mimicbrush.pictures.mask_geometry import mask_box
 from mimicbrush.pictures.screen_copies import ScreenCopy, shrink_levels
@@ -73,7 +74,7 @@ def make_live_preview() -> gr.HTML:
     return gr.HTML(
         NOTHING,
         html_template='<span class="live-said" role="status"></span>',
-        js_on_load=read_script(PARTS / "live_preview.js"),
+        js_on_load=early_script(read_script(PARTS / "live_preview.js")),
         apply_default_css=False,
         elem_classes="live bare",
     )

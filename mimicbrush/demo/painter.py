@@ -15,6 +15,7 @@ from gradio.data_classes import FileData, GradioModel
 from pydantic import Field
 
 from mimicbrush.demo.config import Limits
+from mimicbrush.demo.startup.component_scripts import early_script
 from mimicbrush.demo.startup.lighter_files import read_script
 from mimicbrush.demo.strokes import Coordinate, PaintedPicture, Stroke
 from mimicbrush.errors import UserError
@@ -72,7 +73,7 @@ def make_painter(
     """
     painter = gr.HTML(
         html_template=(PARTS / "painter.html").read_text(encoding="utf-8"),
-        js_on_load="\n".join([LOAD_PICTURE, *(read_script(PARTS / f"{name}.js") for name in SCRIPTS)]),
+        js_on_load=early_script("\n".join([LOAD_PICTURE, *(read_script(PARTS / f"{name}.js") for name in SCRIPTS)])),
         apply_default_css=False,
         title=title,
         hint=hint,

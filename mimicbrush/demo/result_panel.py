@@ -35,6 +35,8 @@ BEFORE = '<p role="status">The earlier results are below.</p>'
 NOTHING_YET = '<div class="placeholder">The result appears here.</div>'
 
 
+CAPTIONS = {"keep_shape": "same shape", "crop_to_mask": "close up"}
+"""Settings that are named below a result where they are on."""
 STAGES = ("Prepare", "Draw", "Save")
 """Parts of an edit, in the order of the page."""
 
@@ -201,10 +203,10 @@ def _results_of(config: EditConfig, name: str) -> Iterator[Result]:
 
 
 def _caption(config: EditConfig, seed: int) -> str:
-    if getattr(config, "quick", False):
-        return f"seed {seed}, quick"
     steps = getattr(config, "num_inference_steps", None)
-    return f"seed {seed}, {steps} step{'s' if steps > 1 else ''}" if steps else f"seed {seed}"
+    drawn = "quick" if getattr(config, "quick", False) else steps and f"{steps} step{'s' if steps > 1 else ''}"
+    chosen = [words for name, words in CAPTIONS.items() if getattr(config, name, False)]
+    return ", ".join([f"seed {seed}", *([drawn] if drawn else []), *chosen])
 
 
 def named_download(path: Path, name: str) -> Path:
@@ -243,7 +245,7 @@ def status_text(text: str, *, problem: bool = False, passing: bool = False) -> s
 
 
 def _progress_bar(step: Step) -> str:
-    left = f", about {step.seconds_left:.0f} s left" if step.seconds_left >= 1 else ""
+    left = f", about {step.seconds_left:.0f} s left" if (step.seconds_left or 0) >= 1 else ""
     bar = f'<progress max="{step.total}" value="{step.number}" aria-label="Steps"></progress>'
     return _stages(1) + bar + status_text(f"{_result_of(step)}Step {step.number} of {step.total}{left}")
 

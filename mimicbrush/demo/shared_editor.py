@@ -56,7 +56,8 @@ class Step(NamedTuple):
 
     number: int
     total: int
-    seconds_left: float
+    seconds_left: float | None
+    """An estimate; None before the second step, because preparations make the first one longer."""
     part: str | None
     """The changes so far, as a value of the live preview; None if decoding would take too long."""
     picture: Image.Image | None = None
@@ -80,6 +81,8 @@ class Written(NamedTuple):
     """Describes the results; of an edit that was stopped and kept, as it was by then."""
     note: str = ""
     """Why there are fewer results than were asked for; empty if there are all."""
+    hints: tuple[str, ...] = ()
+    """Advice of the editor, such as on a small mask."""
 
 
 Update = Waiting | Step | Saving | Written
@@ -134,7 +137,7 @@ class SharedEditor:
             if not config.keeps_stopped:
                 report(_edit_in_turn(editor, config, inputs, watch))
                 return
-            made = edit(editor, config, inputs, portable=True, on_progress=watch)
+            made = edit(editor, config, inputs, portable=True, on_progress=watch, on_hint=watch.hear)
             try:
                 ticket.check()
             except SupersededError:
@@ -142,7 +145,7 @@ class SharedEditor:
             except StoppedError:
                 if not watch.has_kept:
                     raise
-            report(Written(made[0]))
+            report(Written(made[0], hints=watch.hints))
 
 
 def _edit_in_turn(editor: Loaded, config: EditConfig, inputs: Inputs, watch: _ProgressReporter) -> Written:
@@ -151,7 +154,7 @@ def _edit_in_turn(editor: Loaded, config: EditConfig, inputs: Inputs, watch: _Pr
     try:
         for number, single in enumerate(config.singles, 1):
             watch.begin(number, config.num_images)
-            edit(editor, single, inputs, portable=True, on_progress=watch)
+            edit(editor, single, inputs, portable=True, on_progress=watch, on_hint=watch.hear)
             written.append(single)
         watch.ticket.check()
     except SupersededError:
@@ -163,7 +166,7 @@ def _edit_in_turn(editor: Loaded, config: EditConfig, inputs: Inputs, watch: _Pr
             kept = written[0] if len(written) == 1 else replace(config, num_images=len(written))
             reason = str(error) if isinstance(error, UserError) else "stopped"
             return Written(kept, f"{reason}; {len(written)} of {config.num_images} results are finished")
-    return Written(config)
+    return Written(config, hints=watch.hints)
 
 
 class _ProgressReporter:
@@ -188,6 +191,9 @@ class _ProgressReporter:
         self.has_kept = False
         """Whether the edit was stopped and its result kept."""
         self.inputs = inputs
+        self.hints: tuple[str, ...] = ()
+        self.first: tuple[float, float] | None = None
+        """Seconds and share of the work at the first step."""
         self.start = self.last_report = monotonic()
         self.preview_seconds = self.last_preview_seconds = 0.0
         self.begin(1, 1)
@@ -196,6 +202,10 @@ class _ProgressReporter:
         """Count steps from the first one again, for the next of several results."""
         self.count = StepCount()
         self.result, self.num_results = result, num_results
+
+    def hear(self, hint: str) -> None:
+        """Keep advice of the editor, which each of several results repeats."""
+        self.hints = tuple(dict.fromkeys([*self.hints, hint]))
 
     @cached_property
     def _before(self) -> NDArray[np.uint8]:
@@ -215,12 +225,19 @@ class _ProgressReporter:
             raise StoppedEdit(preview(), number) from None
         seconds, total = monotonic() - self.start, self.count.total
         if monotonic() - self.last_report >= REPORT_SECONDS or number in (1, total):
-            share = (self.result - 1 + fraction) / self.num_results
+            left = self._seconds_left(seconds, (self.result - 1 + fraction) / self.num_results)
             drawn, place = self._draw(preview, seconds), (self.result, self.num_results)
-            self.report(Step(number, total, seconds * (1 - share) / share, *drawn, *place))
+            self.report(Step(number, total, left, *drawn, *place))
             self.last_report = monotonic()
         if fraction >= 1:
             self.report(Saving(self.result, self.num_results))
+
+    def _seconds_left(self, seconds: float, share: float) -> float | None:
+        """Estimate from the steps after the first one. share: of the work that is done."""
+        if self.first is None:
+            self.first = seconds, share
+        done = share - self.first[1]
+        return (seconds - self.first[0]) * (1 - share) / done if done > 0 else None
 
     def _check(self, number: int) -> None:
         """Raise where the visitor has stopped the edit, or it has taken too long."""

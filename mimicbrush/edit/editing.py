@@ -103,6 +103,9 @@ class PipelineEditor(Editor):
     def canvas_size(self) -> int:
         return self.editor.canvas_size
 
+    def hints(self, request: ReferenceRequest) -> list[str]:
+        return self.editor.hints(request)
+
     def edit(self, request: ReferenceRequest, *, on_progress: OnProgress | None = None) -> Edited:
         return self.edit_batch([request], on_progress=on_progress)[0]
 
@@ -112,8 +115,6 @@ class PipelineEditor(Editor):
         first, seeds = requests[0], [request.seed for request in requests]
         if not all(_differ_in_seed_alone(first, request) for request in requests):
             return super().edit_batch(requests, on_progress=on_progress)
-        for hint in self.editor.hints(first):
-            log.warning(hint)
         results = self.editor.draw_samples(first, seeded_generators(seeds), on_progress=on_progress)
         self.pipe.maybe_free_model_hooks()
         return results
@@ -136,11 +137,12 @@ def edit(
     *,
     portable: bool = False,
     on_progress: OnProgress | None = None,
+    on_hint: Callable[[str], object] = log.warning,
 ) -> list[EditConfig]:
     """Make one edit and write its results; raises UserError if its pictures are unfit.
 
     loaded: from `load_editor`; inputs: the pictures if they have been read; portable: as in `save_with_settings`, and
-    without a folder from which the edit could resume.
+    without a folder from which the edit could resume; on_hint: receives advice of the editor, such as on a small mask.
     Returns a config for each result that was written: one that was stopped says so.
     """
     inputs = inputs or read_inputs(config, portable=portable)
@@ -156,7 +158,7 @@ def edit(
     request = config.request(inputs, getattr(editor, "canvas_size", DEFAULT_CANVAS))
     requests = [replace(request, seed=seed) for seed in config.seeds]
     for hint in editor.hints(request) if hasattr(editor, "hints") else ():
-        log.warning(hint)
+        on_hint(hint)
     if config.keeps_stopped:
         return [
             _edit_long(

@@ -103,6 +103,7 @@ def test_a_new_picture_removes_the_results_of_the_former(page, tmp_path):
     press_edit(page)
     slider, change = page.locator(".slider"), page.locator(".source .painter-change input")
     slider.wait_for()
+    assert not page.locator(".kept-thumbnail").count()
     (tmp_path / "notes.png").write_text("no picture")
     change.set_input_files(tmp_path / "notes.png")
     page.locator(".source .painter-error", has_text="not a readable picture").wait_for()
@@ -112,6 +113,7 @@ def test_a_new_picture_removes_the_results_of_the_former(page, tmp_path):
     page.locator(STATUS, has_text="The result appears here.").wait_for()
     for part in (".download-picture", ".download-all"):
         page.locator(part).wait_for(state="hidden")
+    page.locator(".kept-thumbnail").wait_for()  # they are still there, as earlier results
 
 
 def test_another_picture_ends_the_edit_of_the_former(page, slowly, tmp_path):

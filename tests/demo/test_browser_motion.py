@@ -116,6 +116,8 @@ def test_the_mouse_moves_the_object_and_the_edit_shows_it_there(visit, source):
     page.locator(".handles-shows-mask").uncheck()
     assert not page.locator(".handles-mask").is_visible()
     press_edit(page)
+    page.locator(".source").get_by_role("button", name="Eraser").click()
+    assert page.locator("[data-mode=paint]").get_attribute("aria-pressed") == "true"
     result = download(page, "download-picture")
     assert settings_of(result)["move"] == "translate 100 50" and settings_of(result)["kind"] == "motion"
     before, after = pixels(source), pixels(io.BytesIO(result))

@@ -14,7 +14,7 @@ from mimicbrush.demo.tabs import TABS
 from mimicbrush.editors.baselines import NamedColours, PlainWarp
 from mimicbrush.requests import LayerRequest, MotionRequest, TextRequest, VideoRequest
 from tests.demo.browsing import PHONE, serious_findings
-from tests.demo.conftest import free_port, make_folders
+from tests.demo.conftest import free_port, make_folders, write_picture
 from tests.demo.test_clip_tab import PaintsLeft
 from tests.editors.example_layer_editor import RedLayer
 
@@ -49,6 +49,7 @@ def test_all_tabs_are_in_reach_on_a_phone_and_the_open_one_comes_back(visit):
         assert box["x"] >= 0 and box["x"] + box["width"] <= PHONE["width"]
         tab.tap()
         page.locator(".painter-drop >> visible=true").first.wait_for()
+    assert not page.locator(".painter-drop-how >> visible=true").count()  # nothing can be dropped on a phone
     page.reload()
     opened = page.locator("[role=tab][aria-selected=true]", has_text=names[-1])
     opened.wait_for()
@@ -56,6 +57,19 @@ def test_all_tabs_are_in_reach_on_a_phone_and_the_open_one_comes_back(visit):
     later.goto(page.url)
     later.locator("[role=tab][aria-selected=true]", has_text=names[-1]).wait_for()
     assert not problems
+
+
+def test_a_tab_takes_the_picture_of_another(visit, tmp_path):
+    page = visit()
+    place = ".source:visible"
+    page.locator(f"{place} .painter-drop input").set_input_files(write_picture(tmp_path / "cat.png", size=(120, 90)))
+    page.locator(f"{place} .painter-mask[width='120']").wait_for(state="attached")
+    tools = page.locator(f"{place} .painter-tools").bounding_box()
+    assert tools["y"] + tools["height"] <= page.viewport_size["height"]  # the page has scrolled to them
+    page.get_by_role("tab", name="Move", exact=True).click()
+    page.get_by_role("button", name="Use the picture of another tab").click()
+    page.locator(f"{place} .painter-mask[width='120']").wait_for(state="attached")
+    assert not page.locator(".painter-other:visible").count()
 
 
 def test_axe_finds_nothing_serious_on_any_tab(visit):

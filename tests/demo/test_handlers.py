@@ -165,6 +165,16 @@ def test_results_of_earlier_edits_stay_to_choose_from(handlers, source, referenc
     assert [caption for _, caption in view.gallery["value"]] == ["seed 9, 1 step", "seed 8, 1 step"]
 
 
+def test_advice_on_a_small_mask_is_in_the_words_of_the_page(handlers, reference, tmp_path):
+    picture = write_picture(tmp_path / "large.png", size=(400, 300))
+    large = PaintedPicture(picture=picture, strokes=(Stroke(tool="box", points=[(20, 15), (40, 30)]),), size=(400, 300))
+    status = last_view(handlers, large, reference, num_images=2).status
+    assert status.count("The painted part is 20 pixels long") == 1 and "“Work close up” repaints it" in status
+    view = last_view(handlers, large, reference, crop_to_mask=True)
+    assert "painted part" not in view.status
+    assert view.results.results[0].caption == "seed 3, 2 steps, close up"
+
+
 def test_a_result_becomes_the_picture(handlers, source, reference):
     (result,) = last_view(handlers, source, reference).results.results
     taken = handlers.use_result(to_browser(source), str(result.picture))

@@ -37,6 +37,7 @@ def test_steps_are_reported_and_the_last_one_always(editor, make):
     *updates, saving, written = editor.edit(edit, visitor="a")
     assert saving == Saving(1, 1) and isinstance(updates[0], Step) and updates[0].number == 1
     assert updates[-1].number == updates[-1].total == 3
+    assert updates[0].seconds_left is None and updates[-1].seconds_left == 0
     assert written.config == edit and edit.output.is_file()
 
 

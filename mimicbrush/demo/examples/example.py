@@ -111,3 +111,5 @@ class TabExamples(NamedTuple):
     examples: tuple[Example, ...]
     editor: Mapping[str, object] | None = None
     """That editor, as in `--editors`; None: the tab's default."""
+    note: str = ""
+    """A sentence on what it can do."""

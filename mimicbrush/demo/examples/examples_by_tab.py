@@ -115,6 +115,7 @@ EXAMPLES: dict[str, TabExamples] = {
             "class_path": "mimicbrush.editors.text2live.Text2LiveEditor",
             "init_args": {"clip": "asset:clip", "settings": LAYER_SETTINGS},
         },
+        "It knows few words: colours, patterns such as striped or marbled, and things such as a ball, a mug or a fish.",
     ),
     "motion": TabExamples(
         "classical inpainting, which needs no weights,",

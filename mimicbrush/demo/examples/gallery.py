@@ -35,7 +35,7 @@ def heading(examples: TabExamples) -> str:
     made = f"what {examples.maker} made of it"
     if any(each.truth for each in examples.examples):
         return HEADING.format(shown=f"The last two pictures are {made} and the true result.")
-    return HEADING.format(shown=f"On the right is {made}.")
+    return HEADING.format(shown=f"On the right is {made}. {examples.note}".rstrip())
 
 
 def joined(example: Example, results: list[Image.Image]) -> Image.Image:

@@ -118,6 +118,13 @@ element.querySelectorAll("[data-mode]").forEach((button) => button.addEventListe
   document.querySelector(props.stage)?.closest(".painter-frame").scrollIntoView({ block: "nearest" });
   send();
 }));
+// Whoever chooses a brush wants to paint.
+document.addEventListener("click", ({ target }) => {
+  const painter = target.closest?.("[data-tool]")?.closest(".painter");
+  if (mode === "paint" || !painter?.contains(document.querySelector(props.stage))) return;
+  setMode("paint");
+  send();
+});
 element.querySelectorAll("[type=checkbox]").forEach((box) => box.addEventListener("change", draw));
 find("[data-action=undo]").addEventListener("click", () => {
   motion = past.pop() ?? motion;

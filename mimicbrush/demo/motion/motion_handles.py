@@ -15,6 +15,7 @@ from pydantic import Field, FiniteFloat
 from mimicbrush.demo.config import Limits
 from mimicbrush.demo.motion.motion_preview import NUM_ARROWS
 from mimicbrush.demo.painter import LOAD_PICTURE
+from mimicbrush.demo.startup.component_scripts import late_script
 from mimicbrush.demo.startup.lighter_files import read_script
 
 PARTS = resources.files("mimicbrush") / "demo" / "motion"
@@ -76,7 +77,7 @@ def make_handles(*, limits: Limits, canvas: str, **options: object) -> gr.HTML:
     """
     handles = gr.HTML(
         html_template=(PARTS / "handles.html").read_text(encoding="utf-8"),
-        js_on_load="\n".join([LOAD_PICTURE, *(read_script(PARTS / name) for name in SCRIPTS)]),
+        js_on_load=late_script("\n".join([LOAD_PICTURE, *(read_script(PARTS / name) for name in SCRIPTS)])),
         apply_default_css=False,
         title="Motion",
         stage=f".{canvas} .painter-stage",

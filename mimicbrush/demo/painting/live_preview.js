@@ -16,6 +16,7 @@ function draw() {
   image.hidden = !shown || !isShown;
   button.hidden = !shown?.is_result;
   button.textContent = isShown ? "Hide result" : "Show result";
+  stage.dispatchEvent(new CustomEvent("resultchange", { detail: Boolean(shown?.is_result && isShown) }));
   stage.prepend(image);  // below the handles of a motion
   frame.append(button);
 }

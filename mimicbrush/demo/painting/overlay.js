@@ -7,7 +7,7 @@ function makeOverlay(canvas, view, raster, brushSide) {
   const context = canvas.getContext("2d");
   let scene = {}, isAsked = false;
 
-  // size, feather (standard deviation in pixels) of the picture; colour; box: corners of the box in progress; crop:
+  // isCovered: whether a result is shown instead of the mask; size, feather (standard deviation in pixels) of the picture; colour; box: corners of the box in progress; crop:
   // corners of the chosen part; cursor: { point, isCrosshair } or none.
   function show(changes) {
     scene = { ...scene, ...changes };
@@ -23,14 +23,14 @@ function makeOverlay(canvas, view, raster, brushSide) {
   const onScreen = (point) => point.map((value, i) => value * view.scale() + view.offset()[i]);
 
   function draw() {
-    const { size, crop, cropping, box, cursor } = scene;
+    const { size, crop, cropping, box, cursor, isCovered } = scene;
     [canvas.width, canvas.height] = [canvas.clientWidth, canvas.clientHeight].map((side) => Math.round(side * ratio()));
     if (!size || !canvas.width) return;
     const [left, top] = view.offset(), scale = view.scale();
     context.setTransform(ratio(), 0, 0, ratio(), 0, 0);
     const whole = [left, top, size[0] * scale, size[1] * scale];
     const chosen = box ?? crop;
-    if (!cropping) drawMask(whole);
+    if (!cropping) isCovered || drawMask(whole);
     else if (chosen) darkenAround(whole, rectangle(...chosen.map(onScreen)));
     if (box) outline((path) => path.rect(...rectangle(...box.map(onScreen))));
     if (cursor) drawCursor(cursor);

@@ -11,15 +11,19 @@ const overlay = makeOverlay(canvas, view, raster, () => (hasBox(tool) ? 0 : side
 const CLICK = 4;  // pixels of the screen that a click may move
 const FIRST_BRUSH = 0.08;  // of the picture's longer side
 let tool = cropping ? "box" : "brush", side = 1, drawn = null, painted = null, shownPicture = null, newPicture = null, ownColour = null;
+let isChosen = false;  // whether the visitor chose the picture that is shown next
 
 // --- showing -------------------------------------------------------------------------------------------------------
 
 // Follows a value from the server: a new picture, or a new mask.
 function follow(value) {
   const state = stateOf(value);
-  if (value?.error) newPicture = null;  // it was refused
+  if (value?.error) [newPicture, isChosen] = [null, false];  // it was refused
   if (isSame(state, history.now())) return;
-  if (newPicture && state.picture?.path !== history.now().picture?.path) locals.set(state.picture?.path, newPicture);
+  if (newPicture && state.picture?.path !== history.now().picture?.path) {
+    locals.set(state.picture?.path, newPicture);
+    isChosen = true;
+  }
   newPicture = null;
   history.remember(state);
 }
@@ -42,12 +46,15 @@ async function show() {
   }
   find(".painter-drop").hidden = isReady;
   for (const part of [frame, find(".painter-tools"), find(".painter-change")]) part.hidden = !isReady;
+  showOther();
   if (isChecked) sending.hide();
   if (isReady && state.picture.path !== shownPicture) {
     shownPicture = state.picture.path;
     tellLarge(state.size);
     frame.style.aspectRatio = state.size.join(" / ");
     view.show(state.size);
+    if (isChosen) find(".painter").scrollIntoView({ block: "nearest" });  // with its tools, which are below it
+    isChosen = false;
   }
 }
 
@@ -103,8 +110,10 @@ function showView() {
 }
 
 function complain(message) {
+  const isNew = message && message !== error.textContent;
   error.textContent = message;
   error.hidden = !message;
+  if (isNew) error.scrollIntoView({ block: "nearest" });
 }
 
 function setBusy(busy) {
@@ -258,6 +267,21 @@ takeFiles(find(".painter"), {
     trigger("upload");
   },
 });
+
+// Offers the picture that another tab edits, see saving.js.
+function showOther() {
+  const isOffered = !cropping && !history.now().picture && find(".painter-sending").hidden && window.mimicbrushSaving?.chosenPicture();
+  find(".painter-other").hidden = !isOffered;
+}
+addEventListener("picturechange", showOther);
+find(".painter-other").addEventListener("click", () => {
+  isChosen = true;
+  props.value = { ...props.value, new_picture: window.mimicbrushSaving.chosenPicture(), error: "" };
+  trigger("upload");
+});
+
+// A result lies over the mask, which is seen again where the result is hidden.
+stage.addEventListener("resultchange", ({ detail }) => overlay.show({ isCovered: detail }));
 
 watch("value", show);
 show();

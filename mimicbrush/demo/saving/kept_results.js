@@ -9,9 +9,10 @@ async function saving() {
   return window.mimicbrushSaving;
 }
 
-// The panel above shows the results of this visit.
+// The panel above shows the results of this visit, until another picture is chosen.
 async function keep() {
   const results = props.value?.results ?? [];
+  if (!results.length) isNew.clear();
   results.forEach(({ picture }) => isNew.add(picture.path));
   const { keepResult } = await saving();
   for (const result of results) {

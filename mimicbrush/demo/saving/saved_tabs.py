@@ -17,6 +17,7 @@ from mimicbrush.demo.config import Limits
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.protection.error_log import one_line
 from mimicbrush.demo.result_panel import FinishedEdit, Result
+from mimicbrush.demo.startup.component_scripts import late_script
 from mimicbrush.demo.startup.lighter_files import read_script
 from mimicbrush.demo.temporary_folders import TemporaryFolders
 from mimicbrush.demo.uploads import accept
@@ -64,7 +65,7 @@ def make_saving() -> gr.HTML:
     """Make the component that saves all tabs, and says how the connection is."""
     return gr.HTML(
         html_template=(PARTS / "saving.html").read_text(encoding="utf-8"),
-        js_on_load="\n".join(read_script(PARTS / f"{name}.js") for name in SCRIPTS),
+        js_on_load=late_script("\n".join(read_script(PARTS / f"{name}.js") for name in SCRIPTS)),
         apply_default_css=False,
         elem_classes="saving bare",
     )
@@ -74,7 +75,7 @@ def make_kept_results(kind: str) -> gr.HTML:
     """Make the component that shows the results of former visits, whose value is KeptResults."""
     kept = gr.HTML(
         html_template=(PARTS / "kept_results.html").read_text(encoding="utf-8"),
-        js_on_load=read_script(PARTS / "kept_results.js"),
+        js_on_load=late_script(read_script(PARTS / "kept_results.js")),
         apply_default_css=False,
         kind=kind,
         elem_classes="kept bare",

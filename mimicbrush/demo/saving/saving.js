@@ -9,6 +9,7 @@ const banner = element.querySelector(".saving-banner"), bannerButton = banner.qu
 const store = makeStore((message) => say(message)), ready = new Set(), tabs = new Map(), timers = new Map();
 const otherPages = new BroadcastChannel("mimicbrush");
 let page = null, before = null, hiding = null, forgets = false;  // page: its name; before: the page whose state it begins with
+let chosenPicture = null;  // the last one of any tab, which the others can take, too
 
 function say(message, action = null, seconds = 0) {
   clearTimeout(hiding);
@@ -77,6 +78,8 @@ function openTab() {
 function saveTab(kind, names, values) {
   const tab = { used: "", ...tabs.get(kind), values: Object.fromEntries(names.map((name, i) => [name, values[i]])) };
   tabs.set(kind, tab);
+  chosenPicture = tab.values.source?.picture ?? chosenPicture;
+  dispatchEvent(new Event("picturechange"));
   clearTimeout(timers.get(kind));
   if (ready.has(kind) && !forgets) timers.set(kind, setTimeout(() => write(kind).catch(refuse), WAIT));
 }
@@ -204,7 +207,7 @@ store.open().catch(refuse);
 watchConnection(say);
 openTab();
 namePage().then(() => (window.mimicbrushSaving = {
-  page, saveTab, keptTab, restoreTab, markUsed, keepResult, resultsOf,
+  page, chosenPicture: () => chosenPicture, saveTab, keptTab, restoreTab, markUsed, keepResult, resultsOf,
   keepFile: (file, blob) => keepFile(file, async () => blob).catch(refuse),
   removeResult: (path) => store.remove("results", path),
 }));

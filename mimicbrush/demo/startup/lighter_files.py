@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ HANDLEBARS = re.compile(
 )
 EXPORTS = re.compile(r"export\{([^{}]*)\};?\s*$")
 LOADS_FFMPEG = re.compile(r"return await (\w+)\.load\((\{coreURL:.*?\})\),\1\}")
+FFMPEG_FILE = re.compile(r"(ffmpeg-core\.(?:js|wasm))`")
+FFMPEG_VERSION = gradio.__version__
+"""FFmpeg's files keep their names when Gradio brings others."""
 FETCHES_FOR_FRAMES = re.compile(
     r"(iframeResizer\.contentWindow(?:(?!</script>).)*)document\.head\.appendChild\(script\);", re.DOTALL
 )
@@ -35,8 +39,8 @@ def without_handlebars(text: str) -> str:
     return HANDLEBARS.sub(r"var \1={default:{compile:text=>()=>text}},", text, count=1)
 
 
-def without_streams(text: str) -> str:
-    """Replace hls.js, 156 kB that come with every gallery, by functions that do nothing: no clip here is a stream."""
+def doing_nothing(text: str) -> str:
+    """Replace what a script exports by functions that do nothing."""
     exports = EXPORTS.search(text)
     if exports is None:
         return text
@@ -54,12 +58,13 @@ def with_late_ffmpeg(text: str) -> str:
         r"if(!\1.loaded){dispatchEvent(new Event(`ffmpegwanted`));"
         r"try{await \1.load(\2)}finally{dispatchEvent(new Event(`ffmpegready`))}}return write(...file)},\1}"
     )
-    return LOADS_FFMPEG.sub(late, text, count=1)
+    return FFMPEG_FILE.sub(rf"\1?v={FFMPEG_VERSION}`", LOADS_FFMPEG.sub(late, text, count=1))
 
 
 LIGHTER: dict[str, Callable[[str], str]] = {
     "HTML-": without_handlebars,
-    "hls-": without_streams,
+    "HistoryStorageControl-": doing_nothing,  # of pages that Hugging Face hosts
+    "hls-": doing_nothing,  # 156 kB that come with every gallery: no clip here is a stream
     "Video-": with_late_ffmpeg,
 }
 """Changes to files whose names begin like this."""
@@ -69,6 +74,13 @@ def lighter_file(name: str) -> str | None:
     """The text of one of Gradio's files that this page changes; None for the others."""
     is_changed = name.startswith(tuple(LIGHTER)) and re.fullmatch(r"[\w-]+\.js", name) and (ASSETS / name).is_file()
     return _lighter(name) if is_changed else None
+
+
+@cache
+def lighter_versions() -> dict[str, str]:
+    """A digest of each file that this page changes, by name: the names of Gradio's files stay when our changes do not."""
+    texts = {path.name: lighter_file(path.name) for path in sorted(ASSETS.glob("*.js"))}
+    return {name: sha256(text.encode()).hexdigest()[:16] for name, text in texts.items() if text is not None}
 
 
 @cache

@@ -7,7 +7,8 @@
   const { root, theme_hash } = window.gradio_config;
   add("link", { rel: "stylesheet", href: `${root}/theme.css?v=${theme_hash}` });
   try {
-    const { scripts, styles } = await (await fetch(dataset.bundle)).json(), imports = {};
+    const { scripts, styles, components, versions } = await (await fetch(dataset.bundle)).json(), imports = {};
+    window.mimicbrushScripts = components;
     for (const [name, code] of Object.entries(scripts)) {
       // A blob has no folder to which addresses could be relative.
       const absolute = code
@@ -15,6 +16,10 @@
         .replaceAll("import.meta.url", JSON.stringify(addressOf(name)));
       imports[addressOf(name)] = URL.createObjectURL(new Blob([absolute], { type: "text/javascript" }));
       add("link", { rel: "bundled", href: `./assets/${name}` });  // Gradio fetches no file that a link names
+    }
+    for (const [name, version] of Object.entries(versions)) {
+      imports[addressOf(name)] = `${addressOf(name)}?v=${version}`;  // another address for another content
+      add("link", { rel: "versioned", href: `./assets/${name}` });
     }
     for (const [name, rules] of Object.entries(styles)) {
       add("style", { textContent: rules });

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import brotli
 
-from mimicbrush.demo.startup.lighter_files import ASSETS, lighter_file
+from mimicbrush.demo.startup.component_scripts import EARLY_SCRIPTS
+from mimicbrush.demo.startup.lighter_files import ASSETS, lighter_file, lighter_versions
 
 EARLY = (
     *("accordion", "button", "checkbox", "column", "form", "html", "number"),
@@ -29,7 +30,7 @@ COMPONENT = r"[,{]%s:\{[^}]*?\bcomponent:\(\)=>\w+\(\(\)=>import\(`\./([^`]+)`\)
 
 
 class StartupBundle(NamedTuple):
-    """Scripts and styles in one JSON file: sources by file name."""
+    """Scripts and styles in one JSON file: sources by file name, also of our components; and versions of later scripts."""
 
     entry: str
     """The script with which the page begins."""
@@ -39,15 +40,21 @@ class StartupBundle(NamedTuple):
     """The content, compressed."""
 
 
-@cache
 def startup_bundle() -> StartupBundle | None:
     """Make the bundle; None for a Gradio that is built in another way."""
+    return _bundle(tuple(EARLY_SCRIPTS))
+
+
+@cache
+def _bundle(components: tuple[str, ...]) -> StartupBundle | None:
     entry, names = startup_files()
     if not names:
         return None
     parts: dict[str, dict[str, str]] = {"scripts": {}, "styles": {}}
     for name in names:
         parts["styles" if name.endswith(".css") else "scripts"][name] = lighter_file(name) or _text(name)
+    parts["components"] = {name: EARLY_SCRIPTS[name] for name in components}
+    parts["versions"] = {name: version for name, version in lighter_versions().items() if name not in names}
     content = json.dumps(parts).encode()
     by_encoding = {"br": brotli.compress(content, quality=11), "gzip": gzip.compress(content)}
     return StartupBundle(entry, sha256(content).hexdigest(), content, by_encoding)

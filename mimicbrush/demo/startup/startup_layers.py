@@ -14,17 +14,26 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from mimicbrush.demo.held_pages import HeldPage
-from mimicbrush.demo.startup.lighter_files import lighter_file, read_script, without_iframe_script
+from mimicbrush.demo.startup.component_scripts import BUNDLES, COMPONENT_SCRIPTS
+from mimicbrush.demo.startup.lighter_files import (
+    FFMPEG_VERSION,
+    lighter_file,
+    lighter_versions,
+    read_script,
+    without_iframe_script,
+)
 from mimicbrush.demo.startup.startup_bundle import START, startup_bundle
 
 SCRIPT = read_script(resources.files("mimicbrush") / "demo" / "startup" / "startup.js")
 ASSETS_PATH = "/assets/"
-BUNDLES = "/startup/"
+FFMPEG_PATH = "/static/ffmpeg/"
 ALIVE = f"{BUNDLES}alive"
 SERVER = token_urlsafe(8)
 """Name of this server, another one after each start, by which an open page sees that it was restarted."""
 KEPT = "max-age=31536000, immutable"
-"""Lets browsers keep files whose names contain a digest."""
+"""Lets browsers keep files whose addresses contain a digest or a version."""
+ASKED = "no-cache"
+"""Lets browsers ask whether a file has changed."""
 QUALITY = 9
 """Quality of Brotli: 30 kB instead of 435 kB in 20 ms."""
 
@@ -33,13 +42,13 @@ class StartupLayer(HeldPage):
     """Holds back pages that are not compressed yet, and lets browsers keep Gradio's files."""
 
     def holds(self, scope: Scope, status: int, headers: MutableHeaders) -> bool:
-        if scope["path"].startswith((ASSETS_PATH, "/static/ffmpeg/")) and status == 200:
-            headers["Cache-Control"] = KEPT
+        if scope["path"].startswith((ASSETS_PATH, FFMPEG_PATH)) and status == 200:
+            headers["Cache-Control"] = KEPT if _names_content(scope) else ASKED
         return super().holds(scope, status, headers) and "content-encoding" not in headers
 
 
 class StartsFromBundle(StartupLayer):
-    """Lets Gradio's page start from one file, which this layer also serves, as it does Gradio's lighter files."""
+    """Lets Gradio's page start from one file, which this layer also serves, with scripts of components and lighter files."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
@@ -75,9 +84,19 @@ class CompressedPage(StartupLayer):
         return _compress(page, encoding)
 
 
+def _names_content(scope: Scope) -> bool:
+    """Whether the address of a file is another one when its content is."""
+    query, name = scope["query_string"].decode(), scope["path"].removeprefix(ASSETS_PATH)
+    if scope["path"].startswith(FFMPEG_PATH):
+        return query == f"v={FFMPEG_VERSION}"
+    return name not in lighter_versions() or query == f"v={lighter_versions()[name]}"
+
+
 def _answer(scope: Scope) -> Response:
     if scope["path"] == ALIVE:
         return PlainTextResponse(SERVER, headers={"Cache-Control": "no-store"})
+    if script := COMPONENT_SCRIPTS.get(scope["path"].removeprefix(BUNDLES)):
+        return _compressed(scope, script.encode(), "text/javascript")
     bundle = startup_bundle()
     if bundle is None or scope["path"] != f"{BUNDLES}{bundle.digest}.json":
         return PlainTextResponse("Not found", 404)

@@ -10,7 +10,16 @@ import gradio as gr
 from mimicbrush.demo.atlases.atlas_handlers import MAX_FRAMES, PROMPT, REFERENCE, AtlasHandlers, ChosenClip
 from mimicbrush.demo.atlases.clip_editors import ClipEditors
 from mimicbrush.demo.config import DemoConfig
-from mimicbrush.demo.controls import QUIET, Controls, Tab, connect, make_result_panel, make_seed, make_slider
+from mimicbrush.demo.controls import (
+    QUIET,
+    Controls,
+    Tab,
+    connect,
+    make_result_panel,
+    make_seed,
+    make_slider,
+    settings_column,
+)
 from mimicbrush.demo.number_fields import number_fields
 from mimicbrush.demo.painter import make_painter
 from mimicbrush.demo.sampling_controls import make_quick
@@ -53,7 +62,8 @@ def atlas_tab(editor: ClipEditors, config: DemoConfig, folders: TemporaryFolders
             panel = make_result_panel()
             with panel.further:
                 shown = _clips_of_result()
-    settings, only_by_reference = _settings(editor, config)
+        with settings_column():
+            settings, only_by_reference = _settings(editor, config)
     controls = {"clip": chosen.clip, "number": chosen.frame, "guide": guide.guide, **guide.controls, **settings}
     about_atlas = [chosen.note, chosen.canvas, chosen.frame]
     for all_set in connect(handlers, panel, chosen.source, controls, kind="atlas"):

@@ -15,7 +15,7 @@ from mimicbrush.edit.kinds.video_edit import VideoEditConfig
 PAINT = "Shows the new object. Paint over the object, unless it is alone in the picture."
 SOURCE_PROMPT = "Describes the clip as it is, for instance: a red car on a road."
 TARGET_PROMPT = "Describes it after the edit, for instance: a yellow bus on a road."
-MASK = "Mask of the clip, an animated PNG: the one of an earlier result, corrected, or your own"
+MASK = "Mask of the clip, an animated PNG"
 PLAYER = {"interactive": False, "loop": True, "autoplay": True, "buttons": []}
 """Options of players of results."""
 
@@ -32,8 +32,8 @@ def clip_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders
             with gr.Row():
                 source_prompt = gr.Textbox(label="Clip as it is", info=SOURCE_PROMPT, max_lines=4, min_width=200)
                 target_prompt = gr.Textbox(label="Clip after the edit", info=TARGET_PROMPT, max_lines=4, min_width=200)
+            mask = gr.File(label=MASK, file_types=[".png"], height=120, elem_classes="clip-mask")
             with gr.Accordion("More settings", open=False):
-                mask = gr.File(label=MASK, file_types=[".png"], elem_classes="clip-mask")
                 seed = make_seed(config)
         with gr.Column(scale=1, min_width=320):
             panel = make_result_panel()

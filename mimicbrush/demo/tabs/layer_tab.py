@@ -18,6 +18,7 @@ from mimicbrush.demo.controls import (
     make_result_panel,
     make_seed,
     make_source_painter,
+    settings_column,
 )
 from mimicbrush.demo.edit_configs import checked_settings, chosen_editor, prompt_lines
 from mimicbrush.demo.handlers import EditHandlers
@@ -103,7 +104,7 @@ def _layer_file(config: LayerEditConfig, name: str) -> str:
 
 
 def layer_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:
-    """The picture on the left; on the right prompt, result, its layers and their opacity; other settings below."""
+    """The picture on the left; on the right prompt, result, its layers and their opacity; other settings below the picture."""
     handlers = LayerHandlers(editor, config, folders)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=2, min_width=320):
@@ -113,7 +114,9 @@ def layer_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolder
             panel = make_result_panel()
             with panel.further:
                 shown = _layer_panel()
-    connect(handlers, panel, source, {"prompt": prompt, **_further_prompts(config)}, kind=LayerEditConfig.kind)
+        with settings_column():
+            further = _further_prompts(config)
+    connect(handlers, panel, source, {"prompt": prompt, **further}, kind=LayerEditConfig.kind)
     panel.results.change(handlers.show_layers, panel.results, [*shown], **QUIET)
     shown.opacity.input(
         handlers.fade, [panel.results, shown.opacity], [*panel, *shown], trigger_mode="always_last", **QUIET

@@ -13,6 +13,7 @@ from mimicbrush.demo.controls import (
     make_gallery,
     make_result_panel,
     make_source_painter,
+    settings_column,
 )
 from mimicbrush.demo.motion.motion_handlers import MotionHandlers
 from mimicbrush.demo.motion.motion_handles import make_handles
@@ -25,7 +26,7 @@ PROMPT = "Describes the picture; used by editors that need a text, such as Motio
 
 
 def motion_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:
-    """The picture with handles on the object, the result on the right, settings below them."""
+    """The picture with handles on the object, the result on the right, settings below the picture."""
     handlers = MotionHandlers(editor, config, folders)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=2, min_width=320):
@@ -35,10 +36,10 @@ def motion_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolde
             panel = make_result_panel()
             with panel.further:
                 layers = make_gallery(columns=2, elem_classes="results layers")
-    with gr.Accordion("More settings", open=False):
-        prompt = gr.Textbox(label="Prompt", info=PROMPT, max_lines=4)
-        with gr.Row():
-            settings = common_settings(config)
+        with settings_column(), gr.Accordion("More settings", open=False):
+            prompt = gr.Textbox(label="Prompt", info=PROMPT, max_lines=4)
+            with gr.Row():
+                settings = common_settings(config)
     estimated = gr.State()
     motion = [source, handles, estimated]
     connect(

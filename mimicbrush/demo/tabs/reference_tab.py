@@ -22,6 +22,7 @@ from mimicbrush.demo.controls import (
     make_seed,
     make_slider,
     make_source_painter,
+    settings_column,
 )
 from mimicbrush.demo.edit_configs import checked_settings, copy_picture, painted_mask
 from mimicbrush.demo.handlers import EditHandlers
@@ -118,7 +119,7 @@ class ReferenceHandlers(EditHandlers):
 
 
 def reference_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:
-    """The picture on the left, references and result on the right, settings below them."""
+    """The picture on the left, references and result on the right, settings below the picture."""
     handlers = ReferenceHandlers(editor, config, folders)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=2, min_width=320):
@@ -126,7 +127,8 @@ def reference_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFo
         with gr.Column(scale=1, min_width=320):
             references = [_first_reference(config), *_further_references(config)]
             panel = make_result_panel()
-    settings, shape = _reference_settings(config, editor)
+        with settings_column():
+            settings, shape = _reference_settings(config, editor)
     for each in references:
         each.upload(handlers.check_reference, each, each, **QUIET)
     connect(handlers, panel, source, {"references": references, **settings}, kind=ReferenceEditConfig.kind)
@@ -187,7 +189,7 @@ def _reference_settings(config: DemoConfig, editor: SharedEditor) -> tuple[Contr
         shape = gr.Image(visible=False, height=200, min_width=280, elem_classes="shape", **PLAIN)
     with gr.Row():
         num_images = make_slider(bounds["num_images"], 1, min_width=200)
-        steps = make_slider(bounds["num_inference_steps"], proposed.num_inference_steps, info=STEPS, min_width=200)
+        steps = make_slider(bounds["num_inference_steps"], proposed.num_inference_steps, info=STEPS, min_width=280)
         guidance = make_slider(
             bounds["guidance_scale"], proposed.guidance_scale, info=GUIDANCE, min_width=240, render=False
         )

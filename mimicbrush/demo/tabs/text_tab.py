@@ -7,7 +7,15 @@ from pathlib import Path
 import gradio as gr
 
 from mimicbrush.demo.config import DemoConfig
-from mimicbrush.demo.controls import PAINT, Tab, common_settings, connect, make_result_panel, make_source_painter
+from mimicbrush.demo.controls import (
+    PAINT,
+    Tab,
+    common_settings,
+    connect,
+    make_result_panel,
+    make_source_painter,
+    settings_column,
+)
 from mimicbrush.demo.edit_configs import checked_settings, chosen_editor
 from mimicbrush.demo.handlers import EditHandlers
 from mimicbrush.demo.painter import PainterData, from_browser
@@ -43,7 +51,7 @@ class TextHandlers(EditHandlers):
 
 
 def text_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:
-    """The picture on the left, prompt and result on the right, settings below them."""
+    """The picture on the left, prompt and result on the right, settings below the picture."""
     handlers = TextHandlers(editor, config, folders)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=2, min_width=320):
@@ -51,8 +59,8 @@ def text_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders
         with gr.Column(scale=1, min_width=320):
             prompt = gr.Textbox(label="Prompt", info=PROMPT, max_lines=4)
             panel = make_result_panel()
-    with gr.Row():
-        settings = common_settings(config)
+        with settings_column(), gr.Row():
+            settings = common_settings(config)
     connect(handlers, panel, source, {"prompt": prompt, **settings}, kind=TextEditConfig.kind)
 
 

@@ -10,7 +10,7 @@ import brotli
 import httpx
 import pytest
 
-from mimicbrush.demo.startup import lighter_files
+from mimicbrush.demo.startup import component_scripts, lighter_files
 from mimicbrush.demo.startup import startup_bundle as bundles
 from tests.demo.conftest import serve_page
 
@@ -39,8 +39,19 @@ def test_the_page_and_its_bundle_are_small(client):
     headers, content = raw(client, address, "gzip, br")
     assert "immutable" in headers["cache-control"] and len(page) + len(content) < 190_000
     assert brotli.decompress(content) == raw(client, address, "identity")[1]
-    assert set(json.loads(brotli.decompress(content))) == {"scripts", "styles"}
+    assert set(json.loads(brotli.decompress(content))) == {"scripts", "styles", "components", "versions"}
     assert client.get("/startup/other.json").status_code == 404
+
+
+def test_scripts_of_components_have_addresses_of_their_own(client):
+    page = client.get("/").text
+    assert "requestFullscreen" not in page and "indexedDB" not in page  # of painter and store
+    for name, text in component_scripts.COMPONENT_SCRIPTS.items():
+        answer = client.get(f"/startup/{name}")
+        assert answer.text == text and "immutable" in answer.headers["cache-control"]
+        assert answer.headers["content-type"].startswith("text/javascript")
+    used = re.findall(r"/startup/(\w+\.js)\b", page)
+    assert set(used) <= set(component_scripts.COMPONENT_SCRIPTS) and len(set(used)) >= 2
 
 
 def test_a_gradio_of_another_form_is_left_as_it_is(client, monkeypatch, tmp_path):
@@ -56,6 +67,19 @@ def test_files_with_a_digest_are_kept_by_browsers(client):
     entry, _ = bundles.startup_files()
     assert client.get(f"/assets/{entry}").headers["cache-control"] == "max-age=31536000, immutable"
     assert "cache-control" not in client.get("/theme.css").headers
+
+
+def test_a_changed_file_has_another_address(client):
+    versions = json.loads(bundles.startup_bundle().content)["versions"]
+    assert {name.split("-")[0] for name in versions} == {"hls", "Video"}  # the others come within the bundle
+    for name, version in versions.items():
+        kept = [client.get(f"/assets/{name}{query}").headers["cache-control"] for query in (f"?v={version}", "?v=0", "")]
+        assert kept == ["max-age=31536000, immutable", "no-cache", "no-cache"]
+    (video,) = (each for each in versions if each.startswith("Video-"))
+    script, program = re.findall(r"ffmpeg-core\.\w+\?v=[\d.]+(?=`)", client.get(f"/assets/{video}").text)
+    assert program == script.replace(".js", ".wasm")
+    kept = [client.get(f"/static/ffmpeg/{each}").headers["cache-control"] for each in (script, "ffmpeg-core.js")]
+    assert kept == ["max-age=31536000, immutable", "no-cache"]
 
 
 def test_files_are_lighter_and_those_of_another_form_stay(client):
