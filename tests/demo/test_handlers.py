@@ -129,7 +129,8 @@ def test_a_large_picture_is_edited_scaled_down_and_keeps_its_size(editor, config
     assert not changed[400:].any() and not changed[:, 500:].any()
 
 
-def test_what_changes_is_shown_in_its_place_for_every_result(handlers, source, reference):
+def test_what_changes_is_shown_in_its_place_for_every_result(handlers, source, reference, monkeypatch):
+    monkeypatch.setattr("mimicbrush.demo.shared_editor.PREVIEW_SHARE", 100)  # whatever time previews take
     *views, _ = start(handlers, source, reference, num_images=2)
     parts = {
         view.status.partition("Result ")[2][:8]: json.loads(view.live)
