@@ -18,7 +18,7 @@ from mimicbrush.demo.examples.gallery import filled, gallery_items, heading
 from mimicbrush.demo.handlers import EditHandlers, chosen_number
 from mimicbrush.demo.live_preview import make_live_preview
 from mimicbrush.demo.number_fields import NumberField, number_fields
-from mimicbrush.demo.painter import make_painter
+from mimicbrush.demo.painter import PainterData, make_painter
 from mimicbrush.demo.result_panel import NOTHING_YET, ResultPanel, status_text
 from mimicbrush.demo.saving.saved_tabs import (
     SavedTab,
@@ -40,8 +40,6 @@ SHOW_PICTURE = """() => [...document.querySelectorAll(".columns")].find((each) =
 """The picture is far above the results."""
 WILL_BE_USED = "This result becomes the picture ..."
 IS_USED = "This result is now the picture: paint what should change next. Undo brings the former picture back."
-TELL_USED = f"(source) => source?.error ? '' : {json.dumps(status_text(IS_USED, passing=True))}"
-"""The canvas says why a picture was refused."""
 SHOW_EXAMPLE = f"() => innerWidth > 640 && ({SHOW_PICTURE})()"
 """On a phone, one would lose the example that one has chosen; there, Edit is always in reach."""
 
@@ -112,13 +110,18 @@ def connect(
     used = panel.use.click(handlers.use_result, [source, panel.picture], source, **QUIET)
     panel.use.click(None, js=SHOW_PICTURE)
     panel.use.click(None, None, panel.status, js=f"() => {json.dumps(status_text(WILL_BE_USED))}", **QUIET)
-    used.success(None, source, panel.status, js=TELL_USED, **QUIET)
+    used.success(tell_used, source, panel.status, **QUIET)
     seed = controls["seed"]
     panel.results.change(handlers.next_seed, [panel.results, seed, pinned], seed, **QUIET)
     restored = _save(handlers, panel, named_controls(given | {"pinned": pinned}), kind)
     if kind in EXAMPLES:
         return restored, _offer_examples(handlers, panel, given, EXAMPLES[kind])
     return restored, restored
+
+
+def tell_used(source: PainterData) -> str:
+    """Say that the result is the picture now, unless it was refused, for which the canvas gives the reason."""
+    return "" if source.error else status_text(IS_USED, passing=True)
 
 
 def _offer_examples(

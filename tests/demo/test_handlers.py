@@ -17,6 +17,7 @@ from PIL import Image
 
 from mimicbrush.command import call_command
 from mimicbrush.demo.config import Limits
+from mimicbrush.demo.controls import tell_used
 from mimicbrush.demo.edit_queue import StoppedError
 from mimicbrush.demo.painter import PainterData, from_browser, to_browser
 from mimicbrush.demo.result_panel import NOTHING_YET, FinishedEdit, ResultPanel
@@ -183,7 +184,9 @@ def test_a_result_becomes_the_picture(handlers, source, reference):
     again = last_view(handlers, replace(from_browser(taken), strokes=source.strokes), reference).results.results[0]
     assert Path(taken.picture.path).read_bytes() == result.picture.read_bytes()
     assert again.picture.name == "photo-edited.png"
-    assert "nothing was uploaded" in handlers.use_result(None, None).error
+    refused = handlers.use_result(None, None)
+    assert "nothing was uploaded" in refused.error
+    assert "now the picture" in tell_used(taken) and tell_used(refused) == ""
 
 
 def test_the_seed_advances_unless_it_is_pinned(handlers, source, reference):
