@@ -78,7 +78,7 @@ def lighter_file(name: str) -> str | None:
 
 @cache
 def lighter_versions() -> dict[str, str]:
-    """A digest of each file that this page changes, by name: the names of Gradio's files stay when our changes do not."""
+    """Digests of the files that this page changes, by name: Gradio's names stay when our changes do not."""
     texts = {path.name: lighter_file(path.name) for path in sorted(ASSETS.glob("*.js"))}
     return {name: sha256(text.encode()).hexdigest()[:16] for name, text in texts.items() if text is not None}
 

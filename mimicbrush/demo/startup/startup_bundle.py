@@ -30,7 +30,7 @@ COMPONENT = r"[,{]%s:\{[^}]*?\bcomponent:\(\)=>\w+\(\(\)=>import\(`\./([^`]+)`\)
 
 
 class StartupBundle(NamedTuple):
-    """Scripts and styles in one JSON file: sources by file name, also of our components; and versions of later scripts."""
+    """Scripts and styles in one JSON file: sources by file name; and versions of scripts that are fetched later."""
 
     entry: str
     """The script with which the page begins."""

@@ -48,7 +48,7 @@ class StartupLayer(HeldPage):
 
 
 class StartsFromBundle(StartupLayer):
-    """Lets Gradio's page start from one file, which this layer also serves, with scripts of components and lighter files."""
+    """Lets Gradio's page start from one file, which this layer serves, as it does lighter files and our scripts."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else ""

@@ -104,7 +104,7 @@ def _layer_file(config: LayerEditConfig, name: str) -> str:
 
 
 def layer_tab(editor: SharedEditor, config: DemoConfig, folders: TemporaryFolders) -> None:
-    """The picture on the left; on the right prompt, result, its layers and their opacity; other settings below the picture."""
+    """The picture on the left, other settings below it; on the right prompt, result, its layers and their opacity."""
     handlers = LayerHandlers(editor, config, folders)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=2, min_width=320):

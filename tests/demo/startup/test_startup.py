@@ -73,7 +73,8 @@ def test_a_changed_file_has_another_address(client):
     versions = json.loads(bundles.startup_bundle().content)["versions"]
     assert {name.split("-")[0] for name in versions} == {"hls", "Video"}  # the others come within the bundle
     for name, version in versions.items():
-        kept = [client.get(f"/assets/{name}{query}").headers["cache-control"] for query in (f"?v={version}", "?v=0", "")]
+        addresses = [f"/assets/{name}{query}" for query in (f"?v={version}", "?v=0", "")]
+        kept = [client.get(address).headers["cache-control"] for address in addresses]
         assert kept == ["max-age=31536000, immutable", "no-cache", "no-cache"]
     (video,) = (each for each in versions if each.startswith("Video-"))
     script, program = re.findall(r"ffmpeg-core\.\w+\?v=[\d.]+(?=`)", client.get(f"/assets/{video}").text)
