@@ -248,7 +248,7 @@ def make_result_panel() -> ResultPanel:
         visible=False, show_label=False, interactive=False, buttons=["fullscreen"], elem_classes="slider"
     )
     gallery = make_gallery(columns=4, visible=False, elem_classes="results")
-    with gr.Row():
+    with gr.Row(equal_height=True):
         button = {"visible": False, "size": "md", "min_width": 140}
         picture = gr.DownloadButton("Download picture", elem_classes="download-picture", **button)
         zip_file = gr.DownloadButton("Download all (zip)", elem_classes="download-all", **button)

@@ -107,8 +107,8 @@ class AtlasHandlers(ClipHandlers):
             atlas = self._find_atlas(clip, read)
         except MissingAtlasError:
             return HOW_TO_MAKE.format(escape(command_for(read, clip.name))), HIDDEN, frame
-        note = f"Its atlas was found: {escape(atlas.path.parent.name)}, which has a PSNR of {atlas.psnr:.1f} dB."
-        note = f'<p class="hint">{note}</p>'
+        closeness = f"It reproduces the clip with a PSNR of {atlas.psnr:.1f} dB; higher is closer."
+        note = f'<p class="hint">Its atlas was found: {escape(atlas.path.parent.name)}. {closeness}</p>'
         return note, gr.update(visible=True), frame
 
     def show_frame(self, clip: str | None, number: float) -> PainterData | None:
