@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from transformers import CLIPConfig, CLIPModel
 
 from mimicbrush.bench.editors.config import LayerBenchConfig
 from mimicbrush.bench.editors.released_layer_losses import ReleasedLosses
+from mimicbrush.bench.editors.released_layer_network import ReleasedLayerNetwork, ReleasedMadgrad
 from mimicbrush.device import choose_device, describe_device
 from mimicbrush.editors.text2live import Text2LiveEditor
 from mimicbrush.editors.text2live.clip_guide import ClipGuide, load_clip_guide
@@ -68,8 +69,7 @@ def bench_layers(config: LayerBenchConfig) -> None:
         f" {config.clock} seconds of a step, medians of {config.repeats}\n"
     )
     plain, half = (_prepare(config, guide, settings, device) for guide in guides.values())
-    released = _prepare(config, guides[torch.float32], settings, device)
-    released.losses = ReleasedLosses(released.losses, [REGION])
+    released = as_released(_prepare(config, guides[torch.float32], settings, device), [REGION])
     rows = {"released": released, "ours, float32": plain, "ours, bfloat16": half}
     found = {name: TimedSteps([], [], []) for name in rows}
     for step in range(config.repeats + 1):
@@ -80,6 +80,24 @@ def bench_layers(config: LayerBenchConfig) -> None:
         print(_row(name, steps, found["released"]))
     flops = count_parts(config, guides[torch.float32], settings, device)
     _print_estimates(flops, statistics.median(found["ours, float32"].seconds), config, settings)
+
+
+def as_released(optimisation: LayerOptimisation, regions: Sequence[str]) -> LayerOptimisation:
+    """Replace network, optimiser and losses of an optimisation by the released ones; regions: its region prompts."""
+    settings, ours = optimisation.settings, optimisation.network
+    network = ReleasedLayerNetwork(
+        settings.num_scales,
+        down=settings.num_channels,
+        up=settings.num_channels,
+        skip=settings.num_skip_channels,
+        canvas_side=settings.canvas_side,
+        has_two_colours=ours.colours is not None,
+    ).to(optimisation.device)
+    network.load_state_dict(ours.state_dict())
+    optimisation.network = network
+    optimisation.optimizer = ReleasedMadgrad(network.parameters(), lr=settings.learning_rate)
+    optimisation.losses = ReleasedLosses(optimisation.losses, regions)
+    return optimisation
 
 
 def count_parts(

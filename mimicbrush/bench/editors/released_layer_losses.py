@@ -97,7 +97,7 @@ def released_block(layer: nn.Module, tokens: Tensor, *, with_attention: bool = F
     attention, normed = layer.self_attn, layer.layer_norm1(tokens)
     weights = None
     if with_attention:
-        attended, weights = attend(attention, normed, normed)
+        attended, weights = attend(attention, normed, normed, with_weights=True)
     else:
         queries, keys, values = (
             projection(normed).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)

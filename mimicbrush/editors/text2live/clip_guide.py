@@ -92,15 +92,17 @@ class ClipGuide(nn.Module):
             tokens, _ = self.run_block(tokens, number)
         return tokens
 
-    def run_block(self, tokens: Tensor, number: int, *, class_token_only: bool = False) -> tuple[Tensor, Tensor]:
-        """Run one block; also returns its attention (B, heads, queries, N) after the softmax.
+    def run_block(
+        self, tokens: Tensor, number: int, *, class_token_only: bool = False, with_attention: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Run one block; also returns its attention (B, heads, queries, N) after the softmax, or None.
 
         class_token_only: compute only the class token's output.
         """
         layer = self.clip.vision_model.encoder.layers[number]
         normed = layer.layer_norm1(tokens)
         queries, tokens = (normed[:, :1], tokens[:, :1]) if class_token_only else (normed, tokens)
-        attended, attention = attend(layer.self_attn, queries, normed)
+        attended, attention = attend(layer.self_attn, queries, normed, with_weights=with_attention)
         tokens = tokens + attended
         return tokens + run_mlp(layer.mlp, layer.layer_norm2(tokens)), attention
 
@@ -119,11 +121,12 @@ class ClipGuide(nn.Module):
         return torch.cat([table[None, :1], resized.flatten(2).transpose(1, 2)], dim=1)
 
 
-def attend(attention: nn.Module, queries: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """Run the attention of a block of transformers' CLIP, and return its weights (B, heads, Q, N) too.
+def attend(
+    attention: nn.Module, queries: Tensor, tokens: Tensor, *, with_weights: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """Run the attention of a block of transformers' CLIP.
 
-    Written out because relevancy needs gradients of the weights, and because on a CPU torch's fused attention takes
-    longer for so few tokens.
+    with_weights: also return its weights (B, heads, Q, N), of which relevancy needs gradients; slower.
     """
     queries, keys, values = (
         projection(inputs).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
@@ -133,8 +136,13 @@ def attend(attention: nn.Module, queries: Tensor, tokens: Tensor) -> tuple[Tenso
             (attention.v_proj, tokens),
         )
     )
-    weights = (queries * attention.scale @ keys.transpose(-1, -2)).softmax(dim=-1)
-    return attention.out_proj((weights @ values).transpose(1, 2).flatten(2)), weights
+    weights = None
+    if with_weights:
+        weights = (queries * attention.scale @ keys.transpose(-1, -2)).softmax(dim=-1)
+        attended = weights @ values
+    else:
+        attended = F.scaled_dot_product_attention(queries, keys, values, scale=attention.scale)
+    return attention.out_proj(attended.transpose(1, 2).flatten(2)), weights
 
 
 def embed_patches(convolution: nn.Conv2d, pixels: Tensor) -> Tensor:
@@ -149,12 +157,15 @@ def embed_patches(convolution: nn.Conv2d, pixels: Tensor) -> Tensor:
 
 
 def run_mlp(mlp: nn.Module, tokens: Tensor) -> Tensor:
-    """Run the two layers of a block; the quick GELU between them is written as a scaled SiLU, one fused kernel."""
+    """Run the two layers of a block; the quick GELU between them is written as a scaled SiLU, one fused kernel.
+
+    The result is divided by the factor after the second layer, where it has a quarter of the numbers.
+    """
     if not isinstance(mlp.activation_fn, QuickGELUActivation):
         return mlp(tokens)
     first, second = mlp.fc1, mlp.fc2
     hidden = torch.addmm(first.bias, tokens.flatten(0, 1), first.weight.T, beta=QUICK, alpha=QUICK)
-    return torch.addmm(second.bias, F.silu(hidden), second.weight.T, alpha=1 / QUICK).view_as(tokens)
+    return torch.add(second.bias, F.linear(F.silu(hidden), second.weight), alpha=1 / QUICK).view_as(tokens)
 
 
 def load_clip_guide(

@@ -41,7 +41,12 @@ class ConvBlock(nn.Module):
         self.norm = batch_norm(num_out) if has_norm else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
-        return F.leaky_relu(self.norm(self.conv(features)), SLOPE)
+        return F.leaky_relu(self.norm(self.convolve(features)), SLOPE)
+
+    def convolve(self, features: Tensor) -> Tensor:
+        if self.conv.kernel_size == (1, 1):
+            return convolve_pixels(features, self.conv.weight, self.conv.bias)
+        return self.conv(features)
 
 
 class HourglassScale(nn.Module):
@@ -115,11 +120,7 @@ class LayerNetwork(nn.Module):
 
     def forward(self, picture: Tensor, places: Tensor) -> Tensor:
         """places: coordinates (1, 2, H, W) of the pixels in the whole picture, which the canvas needs."""
-        features = self._hourglass(picture.contiguous(memory_format=torch.channels_last), 0)
-        # Colours are coordinates along the axes; the fourth channel, opacity, stays as it is.
-        mix = torch.block_diag(self.colour_matrix, self.colour_matrix.new_ones(1, 1))
-        weight = torch.einsum("ij,jchw->ichw", mix, self.head.weight)
-        drawn = F.conv2d(features, weight, mix @ self.head.bias).float()
+        drawn = self.draw(picture).float()
         if self.canvas:
             grid = 2 * places.permute(0, 2, 3, 1) - 1
             canvas = sum(F.grid_sample(each, grid, padding_mode="border", align_corners=False) for each in self.canvas)
@@ -127,6 +128,14 @@ class LayerNetwork(nn.Module):
                 return self._mix(drawn, canvas)
             drawn = torch.cat([drawn[:, :3] + CANVAS_SCALE * canvas, drawn[:, 3:]], dim=1)
         return torch.sigmoid(drawn)
+
+    def draw(self, picture: Tensor) -> Tensor:
+        """Draw colours and opacity (1, 4, H, W) before the sigmoid, without the canvas."""
+        features = self._hourglass(picture.contiguous(memory_format=torch.channels_last), 0)
+        # Colours are coordinates along the axes; the fourth channel, opacity, stays as it is.
+        mix = torch.block_diag(self.colour_matrix, self.colour_matrix.new_ones(1, 1))
+        weight = torch.einsum("ij,jchw->ichw", mix, self.head.weight)
+        return convolve_pixels(features, weight, mix @ self.head.bias)
 
     def _mix(self, drawn: Tensor, canvas: Tensor) -> Tensor:
         """Mix the two colours: drawn (1, 4, H, W), canvas (1, 2, H, W)."""
@@ -140,9 +149,11 @@ class LayerNetwork(nn.Module):
         deeper = scale.down2(scale.down1(features))
         if number + 1 < len(self.scales):
             deeper = self._hourglass(deeper, number + 1)
-        deeper = F.interpolate(deeper, scale_factor=2, mode="bilinear", align_corners=False)
+        skip = scale.skip(features)
+        # Twice as large, and cut to the size of the skip branch; both at once, as a cut alone would copy its gradient.
+        deeper = torch.ops.aten.upsample_bilinear2d(deeper, skip.shape[-2:], False, 2.0, 2.0)
         # There is no activation between this normalisation and the convolution after it.
-        return scale.up2(scale.up1(scale.merge(_join(scale.skip(features), deeper))))
+        return scale.up2(scale.up1(scale.merge(torch.cat([skip, deeper], dim=1))))
 
 
 def build_layer_network(settings: Text2LiveSettings, seed: int, *, has_two_colours: bool = False) -> LayerNetwork:
@@ -159,19 +170,17 @@ def build_layer_network(settings: Text2LiveSettings, seed: int, *, has_two_colou
         )
 
 
+def convolve_pixels(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Convolve (B, C, H, W) by a kernel (D, C, 1, 1) of one pixel: a matrix product, as channels are last in memory.
+
+    On one thread, torch's convolution changes the order in memory for such kernels, and pads by nothing with a copy.
+    """
+    return F.linear(features.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+
+
 def batch_norm(num_channels: int) -> nn.BatchNorm2d:
     """Normalisation by the statistics of the batch, which keeps no averages."""
     return nn.BatchNorm2d(num_channels, track_running_stats=False)
-
-
-def _join(skip: Tensor, deeper: Tensor) -> Tensor:
-    """Concatenate two branches, both cut at their centres to the smaller height and width."""
-    height, width = (min(skip.shape[axis], deeper.shape[axis]) for axis in (2, 3))
-    cut = []
-    for features in (skip, deeper):
-        top, left = (features.shape[2] - height) // 2, (features.shape[3] - width) // 2
-        cut.append(features[:, :, top : top + height, left : left + width])
-    return torch.cat(cut, dim=1)
 
 
 def _for_each_scale(channels: int | Sequence[int], num_scales: int) -> list[int]:

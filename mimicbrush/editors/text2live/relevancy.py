@@ -22,7 +22,7 @@ def relevancy(guide: ClipGuide, pictures: Tensor, texts: Tensor, *, num_blocks: 
     with torch.enable_grad():
         tokens = tokens.requires_grad_()
         for number in range(first, guide.num_blocks):
-            tokens, attention = guide.run_block(tokens, number)
+            tokens, attention = guide.run_block(tokens, number, with_attention=True)
             attentions.append(attention)
         cosines = F.cosine_similarity(guide.project(tokens[:, 0]), texts)
         gradients = torch.autograd.grad((guide.clip.logit_scale.exp() * cosines).sum(), attentions)

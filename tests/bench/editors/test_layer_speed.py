@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from mimicbrush.bench.editors.config import LayerBenchConfig
-from mimicbrush.bench.editors.layer_speed import bench_layers, count_parts
+from mimicbrush.bench.editors.layer_speed import as_released, bench_layers, count_parts
 from mimicbrush.bench.editors.released_layer_losses import ReleasedLosses
 from mimicbrush.editors.text2live import Text2LiveEditor
 from mimicbrush.editors.text2live.settings import Text2LiveSettings
@@ -35,6 +37,21 @@ def test_our_losses_equal_the_released_ones(editor):
         assert found.keys() == expected.keys() and len(found) == 6
         for name, loss in expected.items():
             torch.testing.assert_close(found[name], loss, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("canvas_side", [0, 16])
+def test_our_steps_equal_the_released_ones(canvas_side):
+    """Network, gradients and optimiser: the picture's sides are odd, so that every scale is cut."""
+    settings = replace(QUICK, canvas_side=canvas_side, num_starts=8 if canvas_side else 0, learning_rate=1e-4)
+    editor = Text2LiveEditor(CLIP, settings=settings, device="cpu")
+    request = LayerRequest(source=torch.rand(1, 3, 41, 55), prompts=("golden statue",), region_prompts=("woman",))
+    ours, released = editor.prepare(request), as_released(editor.prepare(request), ["woman"])
+    for step in range(3):
+        draws = ours.draw(step)
+        found, expected = ours.run_step(draws), released.run_step(draws)
+        assert found == pytest.approx(expected, abs=2e-5)
+    moved = released.network.scales[0].up1.conv.weight.detach()
+    torch.testing.assert_close(ours.network.scales[0].up1.conv.weight.detach(), moved, rtol=0, atol=2e-5)
 
 
 def test_a_row_for_each_algorithm_and_a_count_of_each_part(capsys, monkeypatch):
