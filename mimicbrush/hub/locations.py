@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 from huggingface_hub import HfApi, constants, snapshot_download
 
-from mimicbrush.errors import UserError, some_of
+from mimicbrush.errors import UserError, quoted, some_of
 from mimicbrush.files import WEIGHT_SUFFIXES, read_object
 from mimicbrush.hub.library_messages import quiet_libraries, reason_of
 
@@ -94,7 +94,7 @@ def require_local_network(name: str, model_type: str) -> None:
     if found != model_type:
         held = f"a network of type {found}" if found else "no network of transformers"
         raise UserError(
-            f"{name} holds {held}, expected {model_type}; give a folder with its {CONFIG} and weights, a repository of"
+            f"{name or quoted(name)} holds {held}, expected {model_type}; give a folder with its {CONFIG} and weights, a repository of"
             f" the hub, or {SHIPPED}{model_type}"
         )
 

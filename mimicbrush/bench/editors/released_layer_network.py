@@ -46,7 +46,7 @@ class ReleasedMadgrad(Madgrad):
             root = state["sum_of_squares"].pow(1 / 3).add_(group["eps"])
             target = state["start"].addcdiv(state["sum"], root, value=-1)
             parameter.mul_(group["momentum"]).add_(target, alpha=1 - group["momentum"])
-            state["step"] += 1
+            state["step"] = state["step"] + 1
 
 
 def _run(block: ConvBlock, features: Tensor) -> Tensor:

@@ -210,8 +210,11 @@ def check_texts(guide: ClipGuide, texts: Sequence[str]) -> None:
 
 
 def _unknown_words(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[str]:
-    """Words that were never trained; empty for a tokenizer whose pieces of words were."""
+    """Words, numbers and signs that were never trained; empty for a tokenizer whose pieces of words were."""
     if not tokenizer.init_kwargs.get(WHOLE_WORDS):
         return []
-    words = dict.fromkeys(word for text in texts for word in re.findall(r"[^\W\d_]+", text.lower()))
-    return [word for word in words if len(tokenizer(word, add_special_tokens=False).input_ids) > 1]
+    words = dict.fromkeys(word for text in texts for word in re.findall(r"[^\W\d_]+|\d+|[^\w\s]", text.lower()))
+    # Every digit is a token of its own, like every byte, whether it was trained or not.
+    return [
+        word for word in words if word.isdigit() or len(tokenizer(word, add_special_tokens=False).input_ids) > 1
+    ]

@@ -43,10 +43,11 @@ class Madgrad(Optimizer):
         torch._foreach_add_(sums, gradients, alpha=weight)
         roots = torch._foreach_pow(squares, 1 / 3)
         torch._foreach_add_(roots, group["eps"])
-        targets = torch._foreach_sub(starts, torch._foreach_div(sums, roots))
+        targets = torch._foreach_addcdiv(starts, sums, roots, value=-1)
         torch._foreach_lerp_(parameters, targets, 1 - group["momentum"])
+        step = torch.tensor(float(num_steps))
         for state in states:
-            state["step"] = torch.tensor(float(num_steps))
+            state["step"] = step
 
     def _state_of(self, parameter: Parameter) -> dict:
         """Sums of gradients and of their squares, and the weights at the first step."""

@@ -176,8 +176,8 @@ def test_words_of_no_token_are_named_where_pieces_were_not_trained(clip_folder, 
     CLIPModel.from_pretrained(clip_folder).save_pretrained(tmp_path)
     CLIPTokenizer.from_pretrained(clip_folder, whole_words=True).save_pretrained(tmp_path)
     editor = Text2LiveEditor(str(tmp_path), settings=QUICK, device="cpu")
-    with pytest.raises(UserError, match=r"this CLIP does not know .*golden, ball"):
-        editor.edit(layer_request)
+    with pytest.raises(UserError, match=r"this CLIP does not know .*golden, ball, 7, 🏺"):
+        editor.edit(replace(layer_request, prompts=("golden ball 7 🏺.",)))
 
 
 def test_a_clip_without_text_encoder_or_projection_is_refused(clip_folder, tmp_path):
