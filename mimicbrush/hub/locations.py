@@ -94,8 +94,8 @@ def require_local_network(name: str, model_type: str) -> None:
     if found != model_type:
         held = f"a network of type {found}" if found else "no network of transformers"
         raise UserError(
-            f"{name or quoted(name)} holds {held}, expected {model_type}; give a folder with its {CONFIG} and weights, a"
-            f" repository of the hub, or {SHIPPED}{model_type}"
+            f"{name or quoted(name)} holds {held}, expected {model_type}; give a folder with its {CONFIG} and weights,"
+            f" a repository of the hub, or {SHIPPED}{model_type}"
         )
 
 

@@ -215,6 +215,4 @@ def _unknown_words(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> 
         return []
     words = dict.fromkeys(word for text in texts for word in re.findall(r"[^\W\d_]+|\d+|[^\w\s]", text.lower()))
     # Every digit is a token of its own, like every byte, whether it was trained or not.
-    return [
-        word for word in words if word.isdigit() or len(tokenizer(word, add_special_tokens=False).input_ids) > 1
-    ]
+    return [word for word in words if word.isdigit() or len(tokenizer(word, add_special_tokens=False).input_ids) > 1]
