@@ -1,4 +1,4 @@
-"""The quick mode beside steps and guidance: its control, and what these three set in the config of an edit."""
+"""The quick mode, which replaces steps and guidance: its control, and what these three set in the config of an edit."""
 
 from __future__ import annotations
 

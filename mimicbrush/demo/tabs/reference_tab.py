@@ -189,11 +189,11 @@ def _reference_settings(config: DemoConfig, editor: SharedEditor) -> tuple[Contr
         shape = gr.Image(visible=False, height=200, min_width=280, elem_classes="shape", **PLAIN)
     with gr.Row():
         num_images = make_slider(bounds["num_images"], 1, min_width=200)
-        steps = make_slider(bounds["num_inference_steps"], proposed.num_inference_steps, info=STEPS, min_width=280)
+        steps = make_slider(bounds["num_inference_steps"], proposed.num_inference_steps, info=STEPS, min_width=200)
         guidance = make_slider(
             bounds["guidance_scale"], proposed.guidance_scale, info=GUIDANCE, min_width=240, render=False
         )
-        quick = make_quick(config, editor, steps, guidance)
+    quick = make_quick(config, editor, steps, guidance)
     with gr.Accordion("More settings", open=False):
         with gr.Row():
             guidance.render()
