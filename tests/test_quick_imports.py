@@ -10,9 +10,10 @@ from tests.conftest import REPOSITORY
 HEAVY = ("torch", "transformers", "diffusers", "lightning", "gradio", "cv2", "matplotlib", "scipy", "skimage")
 
 SCRIPT = r"""
-import contextlib, importlib, io, re, sys
+import contextlib, importlib, io, re, shlex, sys
 from pathlib import Path
 from mimicbrush.command import CommandGroup, call_command
+from mimicbrush.errors import UserError
 
 QUICK = ("config.py", "settings.py", "requests.py")
 
@@ -51,6 +52,17 @@ for name in sorted(entries):
         unknown = set(re.findall(r"(--[\w.]+)\s", examples)) - set(listed.split())
         assert not unknown, f"{name} {words}: an example has {unknown}, which help does not list"
         assert not any(word in said.getvalue() for word in ("Union[", "Literal[", "Optional[", "<class"))
+edits = importlib.import_module("mimicbrush.edit.subcommands").COMMANDS
+for kind, command in edits.commands.items():
+    for example in command.examples:
+        try:
+            call_command(edits, shlex.split(example)[3:])
+        except UserError as error:
+            assert re.search("no such (picture|clip|CSV|file)|not a readable CSV", str(error)), error
+        else:
+            raise AssertionError(f"{example}: its missing files are not found")
+        for heavy in HEAVY:
+            assert heavy not in sys.modules, f"{example}: missing files are found after {heavy} is imported"
 importlib.import_module("data_prep.forkserver")
 assert "torch" not in sys.modules, "data preparation's workers import torch"
 print(len(entries))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from mimicbrush.command import Command, CommandGroup
 from mimicbrush.command_help import option_groups
+from mimicbrush.edit.subcommands import COMMANDS as EDITS
+from mimicbrush.world.sets.vocabulary import PUNCTUATION, SEEN_WORDS
 from tests.conftest import REPOSITORY
 from tests.test_readmes import markdown_files
 
@@ -74,3 +77,36 @@ def test_commands_exist_with_their_options_and_configs(path):
 
 def test_there_are_many_commands():
     assert len(command_lines()) > 60
+
+
+SMALL = ("asset:clip", "asset:unclip")
+"""Networks that know the words of the small world alone."""
+
+
+def prompts_for_small_networks() -> list[tuple[str, str]]:
+    """Prompts of all examples, on the command line and in Python, that name a small network, with their files."""
+    examples = [("help", example) for command in EDITS.commands.values() for example in command.examples]
+    found = []
+    for where, line in command_lines() + examples:
+        words = shlex.split(line, comments=True) if any(name in line for name in SMALL) else []
+        texts = ("prompt", "source_prompt", "target_prompt", "screen", "region", "negative_region")
+        pairs = pairwise(words)
+        found += [(where, text) for option, text in pairs if option.removeprefix("--") in texts]
+    for path in markdown_files():
+        for block in re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+            texts = re.findall(r"prompts?=\(?([^)]*)", block) if any(name in block for name in SMALL) else []
+            found += [(path.name, text) for given in texts for text in re.findall(r'"([^"]*)"', given)]
+    return found
+
+
+def test_prompts_of_examples_are_known_to_the_small_networks_they_name():
+    found = prompts_for_small_networks()
+    assert len(found) > 12
+    for where, text in found:
+        assert set(text.split()) <= SEEN_WORDS, f"{where}: {text}"
+
+
+def test_the_card_of_the_small_clip_lists_its_words():
+    card = (REPOSITORY / "mimicbrush/assets/clip/README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^- [a-z ]+: (.*)", card.partition("## Words")[2].partition("## Log")[0], re.MULTILINE)
+    assert {word for line in listed for word in line.split(", ")} == SEEN_WORDS - PUNCTUATION

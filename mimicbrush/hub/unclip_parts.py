@@ -19,6 +19,7 @@ from transformers import CLIPImageProcessorPil, CLIPTextModel, CLIPTokenizer, CL
 from mimicbrush.diffusion.config import ScheduleConfig
 from mimicbrush.errors import Faults, UserError
 from mimicbrush.files import read_object
+from mimicbrush.hub.known_words import require_known_words
 from mimicbrush.hub.library_messages import quiet_libraries, reason_of
 from mimicbrush.hub.local_networks import load_files
 from mimicbrush.hub.locations import PartLocation, open_location
@@ -120,7 +121,11 @@ def embed_pictures(parts: UnclipParts, pictures: Tensor) -> Tensor:
 
 @torch.no_grad()
 def embed_prompts(parts: UnclipParts, prompts: list[str]) -> Tensor:
-    """Text tokens (B, N, D) of prompts, cut to the longest text that the tokenizer allows."""
+    """Text tokens (B, N, D) of prompts, cut to the longest text that the tokenizer allows.
+
+    Raises UserError for words that the text encoder was never trained on.
+    """
+    require_known_words(parts.tokenizer, prompts, reader="the text encoder")
     options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
     token_ids = parts.tokenizer(prompts, **options).input_ids
     return parts.text_encoder(token_ids.to(parts.text_encoder.device))[0].to(parts.unet.dtype)

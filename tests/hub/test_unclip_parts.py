@@ -154,3 +154,10 @@ def test_another_pipeline_is_named(folder, tmp_path):
 def test_a_folder_of_something_else_is_refused(tmp_path):
     with pytest.raises(UserError, match="found no model of diffusers; give stable-diffusion-2-1-unclip"):
         load_unclip(str(tmp_path))
+
+
+def test_words_that_were_never_trained_are_refused_by_name(parts):
+    small = load_unclip("asset:unclip")
+    assert embed_prompts(small, ["", "a photo of a red striped star"]).isfinite().all()
+    with pytest.raises(UserError, match="the text encoder does not know car, bus; use words of its tokenizer"):
+        embed_prompts(small, ["a red car", "a blue bus"])

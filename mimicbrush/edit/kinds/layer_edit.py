@@ -61,7 +61,7 @@ class LayerEditConfig(ClipConfig, AtlasEditConfig, AtlasLayerSettings, EditConfi
     opacity: float = 1.0
     """Opacity of the whole layer in the result, from 0 to 1; it does not change the optimisation."""
     stop_after: int | None = None
-    """Number of steps after which to stop with the result as it is by then; null: all of num_steps."""
+    """Steps (not seconds) after which to stop with the result as it is by then; null: all of num_steps."""
 
     kind = "layer"
     request_class = LayerRequest

@@ -1,6 +1,6 @@
 """Edits by a motion: their options."""
 
-from __future__ import annotations
+# Annotations are not postponed here: jsonargparse would import what type checkers see, and so torch.
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +82,7 @@ class MotionEditConfig(EditConfig):
                 parse_words(self.move)
         faults.refuse()
 
-    def request(self, inputs: Inputs, canvas_size: int) -> MotionRequest:
+    def request(self, inputs: "Inputs", canvas_size: int) -> MotionRequest:
         edit_mask = inputs.edit_mask
         return MotionRequest(
             source=inputs.frames,

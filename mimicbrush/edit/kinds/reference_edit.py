@@ -1,6 +1,6 @@
 """Edits from a reference picture: their options, and those for loading MimicBrush's weights."""
 
-from __future__ import annotations
+# Annotations are not postponed here: jsonargparse would import what type checkers see, and so torch.
 
 import math
 from dataclasses import dataclass
@@ -177,7 +177,7 @@ class ReferenceEditConfig(LoadConfig, EditSettings, AtlasEditConfig, ThroughAtla
         if self.weights is not None:
             self.check_local_weights()
 
-    def adapt(self, editor: Editor) -> Editor:
+    def adapt(self, editor: "Editor") -> "Editor":
         if self.atlas is None:
             return editor
         from mimicbrush.editors.through_atlas.editor import ThroughAtlasEditor
@@ -188,7 +188,7 @@ class ReferenceEditConfig(LoadConfig, EditSettings, AtlasEditConfig, ThroughAtla
     def is_clip(self) -> bool:
         return self.atlas is not None
 
-    def request(self, inputs: Inputs, canvas_size: int) -> ReferenceRequest:
+    def request(self, inputs: "Inputs", canvas_size: int) -> ReferenceRequest:
         return ReferenceRequest(
             source=inputs.frames,
             mask=inputs.masks,

@@ -1,6 +1,6 @@
 """Edits from a text prompt: their options."""
 
-from __future__ import annotations
+# Annotations are not postponed here: jsonargparse would import what type checkers see, and so torch.
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,5 +29,5 @@ class TextEditConfig(MaskedEditConfig):
     )
     ordinary = ("source", "mask", "prompt", "output", "editor", "init_args", "seed")
 
-    def request(self, inputs: Inputs, canvas_size: int) -> TextRequest:
+    def request(self, inputs: "Inputs", canvas_size: int) -> TextRequest:
         return TextRequest(source=inputs.frames, mask=inputs.mask[None], prompt=self.prompt, seed=self.seed)

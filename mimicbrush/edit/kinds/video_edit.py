@@ -1,6 +1,6 @@
 """Edits of a clip by a target picture: their options."""
 
-from __future__ import annotations
+# Annotations are not postponed here: jsonargparse would import what type checkers see, and so torch.
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,7 @@ class VideoEditConfig(ClipSourceConfig, EditConfig):
         self.check_reading(faults)
         faults.refuse()
 
-    def request(self, inputs: Inputs, canvas_size: int) -> VideoRequest:
+    def request(self, inputs: "Inputs", canvas_size: int) -> VideoRequest:
         return VideoRequest(
             source=inputs.frames,
             source_prompt=self.source_prompt,

@@ -15,7 +15,7 @@ from mimicbrush.diffusion.latents import decode_unclamped, encode_mean
 from mimicbrush.editors.genvideo.inflation import inflate
 from mimicbrush.editors.genvideo.masked_injection import masked_embedding
 from mimicbrush.editors.genvideo.settings import GenVideoSettings
-from mimicbrush.errors import UserError
+from mimicbrush.errors import UserError, quoted
 from mimicbrush.hub.unclip_parts import UnclipParts, embed_pictures, embed_prompts, image_condition
 from mimicbrush.seeds import seed_of
 
@@ -87,12 +87,15 @@ class ClipDenoiser:
         return torch.cat(frames).clamp(0, 1)
 
     def embed_prompt(self, prompt: str, name: str) -> Tensor:
-        """Text tokens (1, N, D); raises UserError, which calls the prompt `name`, where it is too long."""
+        """Text tokens (1, N, D); raises UserError, with the prompt's `name`, if it is too long or has unknown words."""
         tokenizer = self.parts.tokenizer
         found, most = len(tokenizer(prompt, verbose=False).input_ids), tokenizer.model_max_length
         if found > most:
             raise UserError(f"{name} has {found} tokens, and the text encoder reads {most}; shorten it")
-        return embed_prompts(self.parts, [prompt])
+        try:
+            return embed_prompts(self.parts, [prompt])
+        except UserError as error:
+            raise UserError(f"{name} {quoted(prompt)}: {error}") from None
 
     def image_classes(self, pictures: Tensor, *, seed: int) -> Tensor:
         """Class labels (B, 2d) of pictures (B, 3, H, W) at the noise level of the settings."""

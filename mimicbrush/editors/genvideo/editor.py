@@ -33,7 +33,7 @@ from mimicbrush.editors.genvideo.source_clip import ClipPreparation, SourceClip
 from mimicbrush.editors.genvideo.target_object import cut_target
 from mimicbrush.editors.genvideo.tuned_folder import TunedFolder, tuned_clip_config, weights_digest
 from mimicbrush.editors.genvideo.work_progress import WorkProgress
-from mimicbrush.errors import UserError
+from mimicbrush.errors import Faults, UserError
 from mimicbrush.hub.unclip_parts import UnclipParts, load_unclip
 from mimicbrush.pictures.geometry import resize
 from mimicbrush.requests import Edited, Editor, OnProgress, Precision, VideoRequest
@@ -169,8 +169,12 @@ class GenVideoEditor(Editor):
 
     def _target(self, request: VideoRequest) -> TargetAim:
         """Condition of the target prompt and the target's object, and the object's outline."""
-        tokens = self.denoiser.embed_prompt(request.target_prompt, "target_prompt")
-        self.denoiser.embed_prompt(request.source_prompt, "source_prompt")  # refused before long work
+        faults, tokens = Faults(), None
+        with faults.collect():
+            tokens = self.denoiser.embed_prompt(request.target_prompt, "target_prompt")
+        with faults.collect():  # refused before long work
+            self.denoiser.embed_prompt(request.source_prompt, "source_prompt")
+        faults.refuse()
         picture, outline = cut_target(request, self.finder)
         classes = self.denoiser.image_classes(picture, seed=seed_of(request.seed, "target image"))
         return TargetAim(ClipCondition(tokens, classes), outline)

@@ -14,6 +14,7 @@ from mimicbrush.diffusion.ddim import PredictNoise, noise_of, signal_shares
 from mimicbrush.diffusion.latents import decode_unclamped, encode_mean
 from mimicbrush.editors.motion_guidance.canvas import MotionCanvas
 from mimicbrush.errors import UserError, quoted
+from mimicbrush.hub.known_words import require_known_words
 
 PROMPT_GUIDANCE = 7.5
 """Scale of guidance by a prompt, as in the release."""
@@ -151,12 +152,16 @@ class LatentPrior:
 
     @torch.no_grad()
     def embed_prompts(self, prompts: list[str]) -> Tensor:
-        """Text tokens (B, N, D) of prompts; without a text encoder, zeros for empty ones."""
+        """Text tokens (B, N, D) of prompts; without a text encoder, zeros for empty ones.
+
+        Raises UserError for words that the text encoder was never trained on.
+        """
         if self.text_encoder is None:
             if any(prompts):
                 raise UserError(f"prompt is {quoted(prompts[0])}, but the weights have no text encoder; leave it empty")
             width = cross_attention_width(self.unet)
             return torch.zeros(len(prompts), 1, width, dtype=self.unet.dtype, device=self.device)
+        require_known_words(self.tokenizer, prompts, reader="the text encoder")
         options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
         return self.embed_tokens(self.tokenizer(prompts, **options).input_ids)
 

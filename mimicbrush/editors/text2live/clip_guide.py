@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -14,8 +13,9 @@ from transformers.activations import QuickGELUActivation
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from mimicbrush.editors.text2live.settings import PositionTable
-from mimicbrush.errors import UserError, quoted, some_of
+from mimicbrush.errors import UserError, quoted
 from mimicbrush.files import read_object
+from mimicbrush.hub.known_words import require_known_words
 from mimicbrush.hub.library_messages import quiet_libraries, reason_of
 from mimicbrush.hub.local_networks import load_files
 from mimicbrush.hub.locations import CONFIG, SHIPPED, require_local_network
@@ -28,8 +28,6 @@ SMALL_FILES = ("*config.json", "tokenizer.json", "vocab.json", "merges.txt", "sp
 """Files of a tokenizer."""
 QUICK = 1.702
 """Factor of the quick GELU, x sigmoid(1.702 x)."""
-WHOLE_WORDS = "whole_words"
-"""Entry of a tokenizer's config: words that are not a single token were never trained, not even in pieces."""
 
 
 class ClipGuide(nn.Module):
@@ -204,15 +202,4 @@ def check_texts(guide: ClipGuide, texts: Sequence[str]) -> None:
         num_tokens = len(guide.tokenizer(text, verbose=False).input_ids)
         if num_tokens > limit:
             raise UserError(f"{quoted(text)} has {num_tokens} tokens, and this CLIP reads at most {limit}; shorten it")
-    unknown = _unknown_words(guide.tokenizer, texts)
-    if unknown:
-        raise UserError(f"this CLIP does not know {some_of(unknown, 10)}; use other words, or another CLIP")
-
-
-def _unknown_words(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[str]:
-    """Words, numbers and signs that were never trained; empty for a tokenizer whose pieces of words were."""
-    if not tokenizer.init_kwargs.get(WHOLE_WORDS):
-        return []
-    words = dict.fromkeys(word for text in texts for word in re.findall(r"[^\W\d_]+|\d+|[^\w\s]", text.lower()))
-    # Every digit is a token of its own, like every byte, whether it was trained or not.
-    return [word for word in words if word.isdigit() or len(tokenizer(word, add_special_tokens=False).input_ids) > 1]
+    require_known_words(guide.tokenizer, texts, reader="this CLIP")

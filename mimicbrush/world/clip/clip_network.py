@@ -12,7 +12,7 @@ from tokenizers.pre_tokenizers import ByteLevel, Split
 from tokenizers.trainers import BpeTrainer
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
-from mimicbrush.editors.text2live.clip_guide import WHOLE_WORDS
+from mimicbrush.hub.known_words import WHOLE_WORDS
 from mimicbrush.world.clip.config import ClipTrainingConfig
 
 START, END = "<|startoftext|>", "<|endoftext|>"
