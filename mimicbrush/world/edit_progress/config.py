@@ -7,7 +7,15 @@ from pathlib import Path
 
 from mimicbrush.errors import UserError
 
-STAGES = ("1_moved", "2_small_poses", "3_large_poses", "4_other_objects")
+STAGES = (
+    "1_moved",
+    "2_small_poses",
+    "3_large_poses",
+    "4_other_objects",
+    "5_more_photographs",
+    "6_once_more",
+    "7_more_clips",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
