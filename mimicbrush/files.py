@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -33,6 +34,8 @@ FILE_SUFFIXES = PICTURE_SUFFIXES | WEIGHT_SUFFIXES | {
 }
 # fmt: on
 """Suffixes of names that a user means as a file, not a folder."""
+ADDRESS = re.compile(r"(^|/)(https?|ftp|s3|gs):/")
+"""Begins an address on the net, which may stand behind the folder of a CSV."""
 
 
 @contextmanager
@@ -172,6 +175,14 @@ def is_there(path: Path) -> bool:
         return path.exists()
     except OSError:
         return False
+
+
+def why_no_file(path: Path, expected: str) -> str:
+    """Say why a path names no file: it is a folder, an address, or missing. expected: the kind of file, in words."""
+    if path.is_dir():
+        return f"is a folder; expected a {expected}"
+    is_address = ADDRESS.search(str(path))  # a path has lost the second slash
+    return "is an address, and only files are read; download it first" if is_address else f"no such {expected}"
 
 
 def list_pictures(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mimicbrush.atlas.rendered_atlas import RenderedAtlas
+from mimicbrush.atlas.rendered_atlas import RenderedAtlas, mark_places
 from mimicbrush.atlas.stored_atlas import psnr_of
 from mimicbrush.pictures.conversion import to_pil
 from mimicbrush.pictures.writing import write_frames, write_image
@@ -18,9 +18,15 @@ NUM_PREVIEWED = 3
 
 
 def write_pictures(rendered: RenderedAtlas, folder: Path) -> None:
-    """Write each layer's atlas as PNG, transparent where no frame shows it, and the reconstruction of the frames."""
+    """Write each layer's atlas as PNG, and the reconstruction of the frames.
+
+    The alpha of a layer is how much of it shows in the frame that shows most: the background is transparent under what
+    always covers it, and the foreground beside the object.
+    """
+    shares = {"foreground": rendered.opacity, "background": 1 - rendered.opacity}
     for name, layer in rendered.layers.items():
-        write_image(torch.cat([layer.picture, layer.seen], dim=1)[0].cpu(), folder / f"{name}.png")
+        alpha = mark_places(layer.points, layer.size, shares[name][:, 0].clamp(0, 1))
+        write_image(torch.cat([layer.picture, alpha], dim=1)[0].cpu(), folder / f"{name}.png")
     write_frames(rendered.reconstruction.clamp(0, 1).cpu(), folder / "reconstruction.png")
     write_frames(rendered.opacity.expand(-1, 3, -1, -1).cpu(), folder / "opacity.png")
 

@@ -130,18 +130,22 @@ def _draw_layer(atlas: LayeredAtlas, layer: Layer, points: Tensor, resolution: i
     )
 
 
-def mark_places(points: Tensor, size: tuple[int, int]) -> Tensor:
-    """Mark the four neighbours of places (..., 2), column and row, in a picture of this size: (1, 1, h, w)."""
+def mark_places(points: Tensor, size: tuple[int, int], shares: Tensor | None = None) -> Tensor:
+    """Mark the four neighbours of places (..., 2), column and row, in a picture of this size: (1, 1, h, w).
+
+    shares: (...), from 0 to 1, how much is seen of each place, by default 1; each neighbour has the largest of its own.
+    """
+    shares = points.new_ones(points.shape[:-1]) if shares is None else shares
     height, width = size
     columns, rows = (
         [rounding(points[..., axis]).clamp(min=0).long() for rounding in (torch.floor, torch.ceil)] for axis in (0, 1)
     )
-    seen = points.new_zeros(height, width)
+    seen = points.new_zeros(height * width)
     for column in columns:
         for row in rows:
             inside = (column < width) & (row < height)
-            seen[row[inside], column[inside]] = 1
-    return seen[None, None]
+            seen.scatter_reduce_(0, row[inside] * width + column[inside], shares[inside], "amax")
+    return seen.reshape(1, 1, height, width)
 
 
 def _in_chunks(compute: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:

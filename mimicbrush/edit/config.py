@@ -64,6 +64,8 @@ class EditConfig(ABC):
     """Options that most people need; the help shows them first."""
     weights_option: ClassVar[str] = "weights"
     """Option that names the weights which the default editor loads."""
+    after_stop: ClassVar[str] = "run the same command again; a batch then makes only what is missing"
+    """Advice when the command is stopped."""
     keeps_stopped: ClassVar[bool] = False
     """Whether an edit that is stopped keeps its result as it is by then; `stopped_at` describes such a result."""
 

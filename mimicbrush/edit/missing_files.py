@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mimicbrush.edit.clip_config import FOLDERS_OF_CLIPS
 from mimicbrush.errors import Faults
-from mimicbrush.files import check_writable
+from mimicbrush.files import check_writable, why_no_file
 
 if TYPE_CHECKING:
     from mimicbrush.edit.config import EditConfig
@@ -52,16 +52,12 @@ def missing_pictures(given: Mapping[str, object], *, is_clip: bool = False) -> l
     expected = EXPECTED | folders
     listed = {option: value if isinstance(value, list) else [value] for option, value in given.items()}
     return [
-        f"{option} {path}: {_not_a_file(path, expected.get(option, 'picture'))}"
+        f"{option} {path}: {why_no_file(path, expected.get(option, 'picture'))}"
         for option, values in listed.items()
         for path in values
         if option != "output" and isinstance(path, Path) and not path.is_file()
         if not (option in folders and path.is_dir())
     ]
-
-
-def _not_a_file(path: Path, expected: str) -> str:
-    return f"is a folder; expected a {expected}" if path.is_dir() else f"no such {expected}"
 
 
 def unwritable_results(config: EditConfig) -> list[str]:

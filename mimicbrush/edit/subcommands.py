@@ -22,7 +22,7 @@ def edit_command(config_class: type[EditConfig]) -> Command:
         parse="mimicbrush.edit.parsing.parse",
         check="mimicbrush.edit.missing_files.refuse_missing_files",
         run="mimicbrush.edit.command.edit_pictures",
-        then="run the same command again; a batch then makes only what is missing",
+        then=config_class.after_stop,
         examples=config_class.examples,
         ordinary=config_class.ordinary,
     )

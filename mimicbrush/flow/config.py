@@ -1,11 +1,12 @@
-"""Configuration of the networks that estimate optical flow."""
+"""Configuration of the networks that estimate optical flow, and of the command that does so."""
 
-from __future__ import annotations
-
+# Annotations are not postponed, as in the config of edits: jsonargparse would not find their names.
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from mimicbrush.errors import UserError
+from mimicbrush.errors import Faults, UserError
+from mimicbrush.files import check_writable, why_no_file
 
 MARGIN = 2
 """Pixels around a moved object and its new place that show its border, and may change."""
@@ -88,3 +89,38 @@ RAFT_SMALL = RaftConfig(
     head_channels=128,
     has_convex_upsampling=False,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoPicturesConfig:
+    """Estimate the optical flow between two pictures of one size, such as two frames of a clip."""
+
+    first: Path
+    """The first picture; the flow lies on its grid."""
+    second: Path
+    """The second picture, which shows the same things elsewhere."""
+    output: Path
+    """Flow file to write: .npy, .npz, .flo, .pth, or .png as KITTI's. The flow in colours is written beside it, as
+    OUTPUT-colours.png."""
+    weights: str | None = None
+    """RAFT that estimates the flow: a file, a folder, a hub repository, or asset:flow, for pictures of 64 to 128
+    pixels; null: DIS, a classical method of OpenCV, which needs no weights."""
+    force: bool = False
+    """Overwrite existing files."""
+
+    @property
+    def colours(self) -> Path:
+        """The picture of the flow in colours."""
+        return self.output.with_name(f"{self.output.stem}-colours.png")
+
+
+def check_pair_files(config: TwoPicturesConfig) -> None:
+    """Raise UserError for missing pictures, and for files that exist or cannot be written; imports nothing heavy."""
+    faults = Faults()
+    for name, path in (("first", config.first), ("second", config.second)):
+        faults.check(path.is_file(), f"{name} {path}: {why_no_file(path, 'picture')}")
+    for path in (config.output, config.colours):
+        faults.check(config.force or not path.exists(), f"{path} exists; choose another output or pass --force")
+        with faults.collect():
+            check_writable(path)
+    faults.refuse()

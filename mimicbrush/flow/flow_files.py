@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimicbrush.errors import UserError, first_line
-from mimicbrush.files import whole
+from mimicbrush.files import whole, why_no_file
 from mimicbrush.pictures.decoding import decode_file
 from mimicbrush.pictures.writing import encode_png
 
@@ -41,9 +41,9 @@ def read_flow(path: Path) -> StoredFlow:
 
     Raises UserError, which names the file, if it is missing, damaged, of another shape, or holds NaN.
     """
-    read = _format_of(path).read
+    read = format_of(path).read
     if not path.is_file():
-        raise UserError(f"{path}: no such flow file")
+        raise UserError(f"{path}: {why_no_file(path, 'flow file')}")
     try:
         stored = read(path)
     except UserError:
@@ -65,7 +65,7 @@ def write_flow(flow: NDArray[np.floating], path: Path, *, visible: NDArray[np.bo
     """
     flow = _as_fields(np.asarray(flow), path)
     visible = np.ones((len(flow), 1, *flow.shape[2:]), bool) if visible is None else _as_visible(visible, flow, path)
-    write = _format_of(path).write
+    write = format_of(path).write
     if path.suffix.lower() in (".flo", ".png") and len(flow) != 1:
         raise UserError(f"{path}: {path.suffix} holds one flow field, not {len(flow)}; write .npz")
     with whole(path) as partial:
@@ -175,22 +175,25 @@ def _as_visible(visible: NDArray, flow: NDArray, path: Path) -> NDArray[np.bool_
     return visible
 
 
-class _Format(NamedTuple):
+class FlowFormat(NamedTuple):
+    """How a format is read and written."""
+
     read: Callable[[Path], StoredFlow]
     write: Callable[[StoredFlow, Path], None]
 
 
-FORMATS: dict[str, _Format] = {
-    ".flo": _Format(_read_flo, _write_flo),
-    ".npy": _Format(_read_npy, _write_npy),
-    ".npz": _Format(_read_npz, _write_npz),
-    ".png": _Format(_read_kitti, _write_kitti),
-    ".pth": _Format(_read_pth, _write_pth),
+FORMATS: dict[str, FlowFormat] = {
+    ".flo": FlowFormat(_read_flo, _write_flo),
+    ".npy": FlowFormat(_read_npy, _write_npy),
+    ".npz": FlowFormat(_read_npz, _write_npz),
+    ".png": FlowFormat(_read_kitti, _write_kitti),
+    ".pth": FlowFormat(_read_pth, _write_pth),
 }
 """How each format is read and written, by the file's suffix in small letters."""
 
 
-def _format_of(path: Path) -> _Format:
+def format_of(path: Path) -> FlowFormat:
+    """The format of a file by its suffix; raises UserError for others."""
     found = FORMATS.get(path.suffix.lower())
     if found is None:
         raise UserError(f"{path}: not a format of flow; expected a name that ends in {', '.join(FORMATS)}")

@@ -70,13 +70,15 @@ def stretch(horizontal: float, vertical: float, *, centre: Point) -> Motion:
 
 
 def homography(before: Sequence[Point], after: Sequence[Point]) -> Motion:
-    """Perspective that moves four corners to four other points."""
+    """Perspective that moves four corners to four other points, which do not mirror the quadrangle."""
     if len(before) != NUM_CORNERS or len(after) != NUM_CORNERS:
         raise UserError(f"{len(before)} and {len(after)} corners were given, expected {NUM_CORNERS} each")
     corners = torch.tensor([before, after], dtype=torch.float64)
     for name, four in zip(("before", "after"), corners, strict=True):
         if not _is_convex(four):
             raise UserError(f"the corners {name} the motion make no convex quadrangle; move the dented one outwards")
+    if _turns(corners[0])[0] * _turns(corners[1])[0] < 0:
+        raise UserError("the corners have crossed, which would mirror the object; keep their order around it")
     matrix = get_perspective_transform(*corners[:, None])
 
     def move(points: Tensor) -> Tensor:
@@ -117,7 +119,12 @@ def _linear(matrix: list[list[float]], centre: Point) -> Motion:
 
 def _is_convex(corners: Tensor) -> bool:
     """Whether four corners (4, 2), in turn, make a quadrangle without a dent."""
+    turns = _turns(corners)
+    return bool((turns > 0).all() or (turns < 0).all())
+
+
+def _turns(corners: Tensor) -> Tensor:
+    """Cross products (4,) of the following sides of a quadrangle (4, 2): their signs say which way it is gone round."""
     sides = corners.roll(-1, dims=0) - corners
     following = sides.roll(-1, dims=0)
-    turns = sides[:, 0] * following[:, 1] - sides[:, 1] * following[:, 0]
-    return bool((turns > 0).all() or (turns < 0).all())
+    return sides[:, 0] * following[:, 1] - sides[:, 1] * following[:, 0]

@@ -39,9 +39,9 @@ class MotionWord(NamedTuple):
 def parse_words(text: str) -> tuple[MotionWord, ...]:
     """Parse words with their numbers, separated by semicolons, in the order in which they act.
 
-    Raises UserError, which names each faulty step and what was expected.
+    Capitals and commas do no harm. Raises UserError, which names each faulty step and what was expected.
     """
-    steps = [" ".join(step.split()) for step in text.replace(",", " ").split(";") if step.strip()]
+    steps = [" ".join(step.split()) for step in text.lower().replace(",", " ").split(";") if step.strip()]
     if not steps:
         raise UserError(f"the motion is empty, expected steps such as 'translate 40 0; rotate 15' ({known_words()})")
     if len(steps) > MAX_STEPS:

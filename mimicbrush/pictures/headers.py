@@ -14,6 +14,7 @@ from warnings import catch_warnings
 from PIL import Image, UnidentifiedImageError
 
 from mimicbrush.errors import UserError, first_line
+from mimicbrush.files import why_no_file
 
 try:  # an optional package
     from pillow_heif import register_heif_opener
@@ -129,7 +130,7 @@ def naming_file(path: Path) -> Iterator[None]:
         with translating_errors():
             yield
     except FileNotFoundError:
-        raise UserError(f"{path}: no such picture") from None
+        raise UserError(f"{path}: {why_no_file(path, 'picture')}") from None
     except UnknownWhiteError as error:
         raise UserError(f"{path} {error}") from None
     except UnreadablePictureError as error:
@@ -152,5 +153,7 @@ def translating_errors() -> Iterator[None]:
         raise UnreadablePictureError(f"too large to be read ({reason}); scale it down") from None
     except UnidentifiedImageError:
         raise UnreadablePictureError("not a readable picture (of no known format)") from None
+    except IsADirectoryError:
+        raise UnreadablePictureError("a folder, expected a picture") from None
     except BROKEN as error:
         raise UnreadablePictureError(f"not a readable picture ({first_line(error)})") from None

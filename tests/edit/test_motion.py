@@ -182,6 +182,7 @@ REFUSED = {
     "no such flow": ({"move": None, "flow": "none.npy"}, "flow .*none.npy: no such flow file"),
     "no such edit mask": ({"edit_mask": "none.png"}, "edit_mask .*none.png: no such picture"),
     "empty mask": ({"mask": "black.png"}, "mask .*black.png is empty"),
+    "folder as flow": ({"move": None, "flow": "."}, "is a folder; expected a flow file"),
     "full mask": ({"mask": "white.png"}, "mask .*white.png is all white"),
     "full edit mask": ({"edit_mask": "white.png"}, "edit_mask .*white.png is all white"),
     "keep mask": (

@@ -71,7 +71,10 @@ REFUSED = {
         lambda at: {"source": saved(at, Image.new("1", (20_000, 20_000)))},
         r"odd\.png: too large to be read .*; scale it down",
     ),
-    "image truncated": (lambda at: {"source": truncated(at)}, r"half\.png: not a readable picture"),
+    "image truncated": (
+        lambda at: {"source": truncated(at)},
+        r"half\.png: not a readable .*; save or download it again",
+    ),
     "image not an image": (lambda at: {"source": text(at)}, r"text\.png: not a readable picture"),
     "reference small": (
         lambda at: {"reference": saved(at, Image.new("RGB", (31, 50)))},
@@ -134,6 +137,14 @@ REFUSED = {
     "fingerprints that are none": (
         lambda at: {"replay": noted(at, '{"sha256": ["x"]}')},
         r"odd\.png: holds no settings of an edit",
+    ),
+    "mask grey": (
+        lambda at: {"mask": saved(at, Image.new("L", (70, 50), 128))},
+        r"mask .*odd\.png is grey above the middle everywhere, which counts as white, so nothing",
+    ),
+    "address": (
+        lambda at: {"mask": "http://example.com/m.png"},
+        "mask http:/example.com/m.png: is an address, and only files are read; download it first",
     ),
     "no mask": (lambda at: {"mask": None, "output": None}, "mask, output not given"),
     "nothing to replay": (lambda at: {"replay": at / "s.png"}, r"s\.png: holds no settings of an edit"),

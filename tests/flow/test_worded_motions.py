@@ -23,6 +23,10 @@ def test_words_are_parsed_in_order():
     )
 
 
+def test_capitals_and_commas_do_no_harm():
+    assert parse_words("Translate 40, -2.5; ROTATE 15") == parse_words("translate 40 -2.5; rotate 15")
+
+
 def test_parsed_words_are_written_as_they_are_read():
     text = "homography 1 2 3 4 5 6 7 8; stretch 0.5 2; bend -30"
     assert "; ".join(map(str, parse_words(text))) == text
@@ -101,6 +105,7 @@ def test_the_flow_of_words_is_zero_outside_the_object():
         ("homography 0 0 0 0 0 0 0 0", "moves nothing"),
         ("translate 100 0", "moves every pixel out of the picture"),
         ("homography 30 0 -30 0 0 0 0 0", "no convex quadrangle"),
+        ("homography 30 0 -30 0 -30 0 30 0", "the corners have crossed, which would mirror the object"),
     ],
 )
 def test_motions_that_make_no_sense_are_refused(text, message):
