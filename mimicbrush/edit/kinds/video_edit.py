@@ -49,9 +49,7 @@ class VideoEditConfig(ClipSourceConfig, EditConfig):
     )
     ordinary = (*needed, "target_mask", "mask", "init_args", "seed")
     is_clip: ClassVar[bool] = True
-    after_stop = (
-        "GenVideo keeps what it has tuned (in runs/genvideo, or tuned_clips); run the same command again to resume"
-    )
+    after_stop = "GenVideo keeps the clips it has tuned, in `tuned_clips`; run the same command again to resume"
     layer_format: ClassVar[LayerFormat] = "frames"
 
     def __post_init__(self) -> None:
