@@ -35,7 +35,7 @@ FILE_SUFFIXES = PICTURE_SUFFIXES | WEIGHT_SUFFIXES | {
 # fmt: on
 """Suffixes of names that a user means as a file, not a folder."""
 ADDRESS = re.compile(r"(^|/)(https?|ftp|s3|gs):/")
-"""Begins an address on the net, which may stand behind the folder of a CSV."""
+"""Matches a path that is a web address, also after the folder to which the rows of a CSV are relative."""
 
 
 @contextmanager

@@ -133,7 +133,8 @@ def _draw_layer(atlas: LayeredAtlas, layer: Layer, points: Tensor, resolution: i
 def mark_places(points: Tensor, size: tuple[int, int], shares: Tensor | None = None) -> Tensor:
     """Mark the four neighbours of places (..., 2), column and row, in a picture of this size: (1, 1, h, w).
 
-    shares: (...), from 0 to 1, how much is seen of each place, by default 1; each neighbour has the largest of its own.
+    shares: (...), from 0 to 1, how much is seen of each place, by default 1; a pixel gets the largest share of the
+    places beside it.
     """
     shares = points.new_ones(points.shape[:-1]) if shares is None else shares
     height, width = size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,8 +49,8 @@ from mimicbrush.pictures.conversion import is_masked, to_pil
 from mimicbrush.pictures.edit_inputs import as_source
 from mimicbrush.pictures.writing import write_image
 
-LABELS = {"the mask": "the painted part", "crop_to_mask": "“Work close up”"}
-"""Words of the page for those of the shell, in advice of the editors."""
+LABELS = {r"^the mask\b": "the painted part", r"\bcrop_to_mask\b": "“Work close up”"}
+"""Words of the page for those of the shell, which are regular expressions, in advice of the editors."""
 UNEXPECTED = "Something unexpected happened; the log of the server has more."
 
 log = logging.getLogger(__name__)
@@ -196,7 +197,7 @@ class EditHandlers(ABC):
 
 def _advice(hint: str) -> str:
     for option, label in LABELS.items():
-        hint = hint.replace(option, label)
+        hint = re.sub(option, label, hint)
     return status_text(as_sentence(hint))
 
 

@@ -165,7 +165,9 @@ def _edit_in_turn(editor: Loaded, config: EditConfig, inputs: Inputs, watch: _Pr
         if len(written) < config.num_images:
             kept = written[0] if len(written) == 1 else replace(config, num_images=len(written))
             reason = str(error) if isinstance(error, UserError) else "stopped"
-            return Written(kept, f"{reason}; {len(written)} of {config.num_images} results are finished")
+            return Written(
+                kept, f"{reason}; {len(written)} of {config.num_images} results are finished", hints=watch.hints
+            )
     return Written(config, hints=watch.hints)
 
 

@@ -218,5 +218,4 @@ def _decode(option: str, path: Path) -> Decoded:
         refuse_animation(path, read_header(path).num_frames)
         return decode_file(path)
     except UserError as error:
-        advice = "; save or download it again" if "not a readable picture" in str(error) else ""
-        raise UserError(f"{option} {error}{advice}") from None
+        raise UserError(f"{option} {error}") from None

@@ -1,6 +1,7 @@
 """Configuration of the networks that estimate optical flow, and of the command that does so."""
 
-# Annotations are not postponed, as in the config of edits: jsonargparse would not find their names.
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -120,6 +121,10 @@ def check_pair_files(config: TwoPicturesConfig) -> None:
     for name, path in (("first", config.first), ("second", config.second)):
         faults.check(path.is_file(), f"{name} {path}: {why_no_file(path, 'picture')}")
     for path in (config.output, config.colours):
+        for name, given in (("first", config.first), ("second", config.second)):
+            faults.check(
+                given.resolve() != path.resolve(), f"{path} would overwrite the {name} picture; choose another output"
+            )
         faults.check(config.force or not path.exists(), f"{path} exists; choose another output or pass --force")
         with faults.collect():
             check_writable(path)

@@ -70,7 +70,10 @@ def stretch(horizontal: float, vertical: float, *, centre: Point) -> Motion:
 
 
 def homography(before: Sequence[Point], after: Sequence[Point]) -> Motion:
-    """Perspective that moves four corners to four other points, which do not mirror the quadrangle."""
+    """Perspective that moves four corners to four other points.
+
+    Raises UserError for corners that make a dented quadrangle, or that mirror it.
+    """
     if len(before) != NUM_CORNERS or len(after) != NUM_CORNERS:
         raise UserError(f"{len(before)} and {len(after)} corners were given, expected {NUM_CORNERS} each")
     corners = torch.tensor([before, after], dtype=torch.float64)

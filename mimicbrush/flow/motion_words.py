@@ -39,7 +39,7 @@ class MotionWord(NamedTuple):
 def parse_words(text: str) -> tuple[MotionWord, ...]:
     """Parse words with their numbers, separated by semicolons, in the order in which they act.
 
-    Capitals and commas do no harm. Raises UserError, which names each faulty step and what was expected.
+    Capitals and commas are ignored. Raises UserError, which names each faulty step and what was expected.
     """
     steps = [" ".join(step.split()) for step in text.lower().replace(",", " ").split(";") if step.strip()]
     if not steps:

@@ -134,7 +134,7 @@ def as_edit_mask(mask_image: Picture, source: Tensor, *, name: str = "mask_image
     """Convert a mask to (1, H, W), 0 or 1, that edits a part of the source and keeps a part."""
     mask, num_soft = _threshold(mask_image, source, name, of)
     if mask.all():
-        found = "grey above the middle everywhere, which counts as white" if num_soft else "all white"
+        found = "nowhere darker than mid-grey, which counts as white" if num_soft else "all white"
         raise UserError(f"{name} is {found}, so nothing of the source would be kept; paint the parts to keep black")
     _warn_of_greys(num_soft, name)
     return mask

@@ -140,7 +140,7 @@ REFUSED = {
     ),
     "mask grey": (
         lambda at: {"mask": saved(at, Image.new("L", (70, 50), 128))},
-        r"mask .*odd\.png is grey above the middle everywhere, which counts as white, so nothing",
+        r"mask .*odd\.png is nowhere darker than mid-grey, which counts as white, so nothing",
     ),
     "address": (
         lambda at: {"mask": "http://example.com/m.png"},

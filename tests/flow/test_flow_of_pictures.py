@@ -48,5 +48,7 @@ def test_unfit_pictures_and_names_are_refused_in_a_sentence(frames):
         run(frames, "small.png")
     with pytest.raises(UserError, match=r"second .*none\.png: no such picture"):
         run(frames, "none.png")
+    with pytest.raises(UserError, match=r"a\.png would overwrite the first picture"):
+        run(frames, output=frames / "a.png", force="true")
     with pytest.raises(UserError, match=r"f\.txt: not a format of flow; expected a name that ends in \.flo"):
         run(frames, output=frames / "f.txt")

@@ -32,7 +32,7 @@ def test_a_missing_file_or_one_that_is_no_picture_is_named(tmp_path):
     for name, sentence in (
         ("absent.png", r"absent\.png: no such picture"),
         ("text.png", r"text\.png: not a readable picture \(of no known format\)"),
-        (".", r": a folder, expected a picture|not a readable picture \(.*denied"),
+        (".", r": is a folder; expected a picture|not a readable picture \(.*denied"),
     ):
         with pytest.raises(UserError, match=sentence):
             read_header(tmp_path / name)

@@ -83,7 +83,10 @@ def bench_layers(config: LayerBenchConfig) -> None:
 
 
 def as_released(optimisation: LayerOptimisation, regions: Sequence[str]) -> LayerOptimisation:
-    """Replace network, optimiser and losses of an optimisation by the released ones; regions: its region prompts."""
+    """Replace network, optimiser and losses of an optimisation by the released ones, in place, and return it.
+
+    regions: its region prompts.
+    """
     settings, ours = optimisation.settings, optimisation.network
     network = ReleasedLayerNetwork(
         settings.num_scales,

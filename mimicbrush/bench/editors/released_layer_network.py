@@ -1,7 +1,7 @@
 """The released network and optimiser of Text2LIVE written out, for comparison with ours; nothing else uses them.
 
-Rows come last in memory, every convolution is padded, also one of a single pixel, colours are changed from pixel to
-pixel, and the optimiser goes from weight to weight.
+Channels come first in memory, every convolution is padded, also one of a single pixel, colours are changed from pixel
+to pixel, and the optimiser goes from weight to weight.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ function makeOverlay(canvas, view, raster, brushSide) {
   const context = canvas.getContext("2d");
   let scene = {}, isAsked = false;
 
-  // isCovered: whether a result is shown instead of the mask; size, feather (standard deviation in pixels) of the picture; colour; box: corners of the box in progress; crop:
+  // isCovered: whether a result is shown instead of the mask; size,
+  // feather (standard deviation in pixels) of the picture; colour; box: corners of the box in progress; crop:
   // corners of the chosen part; cursor: { point, isCrosshair } or none.
   function show(changes) {
     scene = { ...scene, ...changes };

@@ -49,7 +49,9 @@ class VideoEditConfig(ClipSourceConfig, EditConfig):
     )
     ordinary = (*needed, "target_mask", "mask", "init_args", "seed")
     is_clip: ClassVar[bool] = True
-    after_stop = "GenVideo keeps the clips it has tuned, in `tuned_clips`; run the same command again to resume"
+    after_stop = (
+        "run the same command again: GenVideo goes on from what it has tuned, and a batch makes only what is missing"
+    )
     layer_format: ClassVar[LayerFormat] = "frames"
 
     def __post_init__(self) -> None:

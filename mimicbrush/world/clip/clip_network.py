@@ -35,7 +35,7 @@ def build_tokenizer(words: Iterable[str]) -> CLIPTokenizer:
     merges = _merges(pairs)
     tokens = [*alphabet, *(letter + END_OF_WORD for letter in alphabet), *map("".join, merges), START, END]
     vocab = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
-    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=MAX_TOKENS, **{WHOLE_WORDS: True})
+    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=MAX_TOKENS, **{WHOLE_WORDS: pieces})
 
 
 def _merges(tokenizer: Tokenizer) -> list[tuple[str, str]]:

@@ -25,8 +25,8 @@ class EditProgressConfig:
     output: Path
     """Folder for progress.csv, progress.png and a contact sheet of each checkpoint."""
     runs: tuple[Path, ...] = tuple(Path("runs/mimicbrush_world", name) for name in STAGES)
-    """Folders of the runs, in the order in which each began from the weights of the one before; runs that have not
-    begun are left out."""
+    """Folders of the runs, in the order in which each began from the weights of the one before (the last one of
+    `asset:tiny` from the mean of two); runs that have not begun are left out."""
     num_sources: int = 24
     """Number of held-out sources; each is edited with a reference of the same object and with one of another."""
     num_inference_steps: int = 20
