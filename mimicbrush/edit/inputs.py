@@ -218,4 +218,5 @@ def _decode(option: str, path: Path) -> Decoded:
         refuse_animation(path, read_header(path).num_frames)
         return decode_file(path)
     except UserError as error:
-        raise UserError(f"{option} {error}") from None
+        advice = "; save or download it again" if "not a readable picture" in str(error) else ""
+        raise UserError(f"{option} {error}{advice}") from None

@@ -152,10 +152,8 @@ def translating_errors() -> Iterator[None]:
         reason = str(error).partition(",")[0]
         raise UnreadablePictureError(f"too large to be read ({reason}); scale it down") from None
     except UnidentifiedImageError:
-        raise UnreadablePictureError("not a readable picture (of no known format); save or download it again") from None
+        raise UnreadablePictureError("not a readable picture (of no known format)") from None
     except IsADirectoryError:
         raise UnreadablePictureError("is a folder; expected a picture") from None
     except BROKEN as error:
-        raise UnreadablePictureError(
-            f"not a readable picture ({first_line(error)}); save or download it again"
-        ) from None
+        raise UnreadablePictureError(f"not a readable picture ({first_line(error)})") from None
